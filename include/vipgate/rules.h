@@ -1,0 +1,121 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "vipgate/address.h"
+#include "vipgate/time.h"
+
+namespace vipgate {
+
+/// Protocol numbers of IANA's registry that the engine translates.
+enum class Protocol : std::uint8_t { icmp = 1, tcp = 6, udp = 17 };
+
+/// Ports `first` to `last`, both included.
+struct PortRange {
+  std::uint16_t first = 0;
+  std::uint16_t last = 0;
+
+  constexpr bool contains(std::uint16_t port) const { return first <= port && port <= last; }
+  constexpr auto operator<=>(const PortRange&) const = default;
+};
+inline constexpr PortRange kAllPorts{1, 65535};
+
+/// What a backend sees as the source of a flow.
+enum class SourceMode : std::uint8_t {
+  masquerade,  ///< one of the gateway's own addresses
+  preserve,    ///< the client's address (ipvsadm -m)
+};
+
+/// What a client is told that knocks at a port nobody serves.
+enum class Unmatched : std::uint8_t {
+  reject,  ///< RST, or ICMP port unreachable
+  drop,    ///< nothing
+};
+
+struct Backend {
+  std::string name;
+  Ipv4Address address;
+  std::optional<std::uint16_t> port;  ///< none: the port that the client asked for
+  std::uint32_t weight = 1;           ///< share of new flows; 0: none
+
+  bool operator==(const Backend&) const = default;
+};
+
+struct Service {
+  std::string name;
+  std::vector<Protocol> protocols;
+  std::vector<PortRange> ports;  ///< of the VIP; sorted, disjoint. A wildcard service has kAllPorts alone
+  bool wildcard = false;         ///< yields to explicit ports of the same VIP
+  SourceMode source = SourceMode::masquerade;
+  std::optional<Ipv4Address> masquerade;  ///< one of Rules::masquerade; none: the one on the backend's own network, else the first
+  std::optional<Duration> idle_timeout;  ///< in place of Timeouts::established and ::udp
+  std::vector<Backend> backends;
+
+  bool operator==(const Service&) const = default;
+};
+
+struct Vip {
+  Ipv4Address address;
+  bool ping = true;
+  Unmatched unmatched = Unmatched::reject;
+  std::vector<Service> services;
+
+  bool operator==(const Vip&) const = default;
+};
+
+/// How long a silent flow is kept, by its state. Defaults: the RFC profile (RFC 5382 REQ-5, RFC 4787 REQ-5, RFC 5508 REQ-2).
+struct Timeouts {
+  Duration syn_sent = std::chrono::seconds(240);
+  Duration syn_recv = std::chrono::seconds(240);
+  Duration established = std::chrono::seconds(7440);
+  Duration fin_wait = std::chrono::seconds(240);
+  Duration close_wait = std::chrono::seconds(240);
+  Duration last_ack = std::chrono::seconds(240);
+  Duration time_wait = std::chrono::seconds(240);
+  Duration close = std::chrono::seconds(240);
+  Duration picked_up = std::chrono::seconds(300);  ///< joined mid-stream, other side not seen yet
+  Duration udp_one_way = std::chrono::seconds(120);
+  Duration udp = std::chrono::seconds(300);
+  Duration icmp_query = std::chrono::seconds(60);
+
+  bool operator==(const Timeouts&) const = default;
+
+  /// The defaults of Linux's nf_conntrack (Documentation/networking/nf_conntrack-sysctl.rst).
+  static Timeouts linux_profile() {
+    using std::chrono::seconds;
+    Timeouts timeouts;
+    timeouts.syn_sent = seconds(120);
+    timeouts.syn_recv = seconds(60);
+    timeouts.established = seconds(432000);
+    timeouts.fin_wait = seconds(120);
+    timeouts.close_wait = seconds(60);
+    timeouts.last_ack = seconds(30);
+    timeouts.time_wait = seconds(120);
+    timeouts.close = seconds(10);
+    timeouts.udp_one_way = seconds(30);
+    timeouts.udp = seconds(120);
+    timeouts.icmp_query = seconds(30);
+    return timeouts;
+  }
+};
+
+/// All that decides about packets, checked: whoever fills it has made sure that services do not overlap and addresses are not used twice.
+struct Rules {
+  std::vector<Vip> vips;
+  std::vector<Ipv4Address> masquerade;         ///< every address that Service::masquerade may name
+  std::vector<Ipv4Prefix> subnets;             ///< routed to the TUN: their other addresses are ours too, and empty
+  /// This host's own networks and addresses. Clients that are this host, or neighbours of the backend, are masqueraded by `preserve`
+  /// services too: the backend's replies to them would not come back through the gateway.
+  std::vector<Ipv4Prefix> connected;
+  std::vector<Ipv4Address> host_addresses;
+  Timeouts timeouts;
+
+  bool operator==(const Rules&) const = default;
+};
+
+}  // namespace vipgate

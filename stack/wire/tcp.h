@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "wire/bytes.h"
+#include "wire/parsed.h"
+
+namespace vipgate {
+
+/// TCP header, RFC 9293 §3.1.
+namespace tcp {
+inline constexpr std::size_t kSourcePort = 0;
+inline constexpr std::size_t kDestinationPort = 2;
+inline constexpr std::size_t kSequence = 4;
+inline constexpr std::size_t kAcknowledgement = 8;
+inline constexpr std::size_t kDataOffset = 12;  ///< in the upper four bits
+inline constexpr std::size_t kFlags = 13;
+inline constexpr std::size_t kWindow = 14;
+inline constexpr std::size_t kChecksum = 16;
+inline constexpr std::size_t kUrgent = 18;
+inline constexpr std::size_t kMinHeader = 20;
+
+inline constexpr std::uint8_t kFin = 0x01;
+inline constexpr std::uint8_t kSyn = 0x02;
+inline constexpr std::uint8_t kRst = 0x04;
+inline constexpr std::uint8_t kPsh = 0x08;
+inline constexpr std::uint8_t kAck = 0x10;
+inline constexpr std::uint8_t kUrg = 0x20;
+inline constexpr std::uint8_t kEce = 0x40;
+inline constexpr std::uint8_t kCwr = 0x80;
+
+/// RFC 7323 §2.3: a larger shift count is taken as 14.
+inline constexpr std::uint8_t kMaxWindowScale = 14;
+}  // namespace tcp
+
+/// The options that a tracker cares about.
+struct TcpOptions {
+  std::optional<std::uint8_t> window_scale;     ///< RFC 7323 §2.2, capped at 14
+  bool sack_permitted = false;                  ///< RFC 2018 §2
+  std::optional<std::uint32_t> sack_high;       ///< highest right edge of the SACK blocks (RFC 2018 §3)
+  std::optional<std::uint32_t> timestamp;       ///< TSval, RFC 7323 §3.2
+};
+
+/// A checked TCP segment: the header with its options lies within the bytes.
+class TcpView {
+ public:
+  static Parsed<TcpView> parse(std::span<const std::uint8_t> segment);
+
+  std::uint16_t source_port() const { return load16(at_ + tcp::kSourcePort); }
+  std::uint16_t destination_port() const { return load16(at_ + tcp::kDestinationPort); }
+  std::uint32_t sequence() const { return load32(at_ + tcp::kSequence); }
+  std::uint32_t acknowledgement() const { return load32(at_ + tcp::kAcknowledgement); }
+  std::size_t header_length() const { return std::size_t{header_length_}; }
+  std::uint8_t flags() const { return at_[tcp::kFlags]; }
+  bool has(std::uint8_t flag) const { return (flags() & flag) != 0; }
+  std::uint16_t window() const { return load16(at_ + tcp::kWindow); }
+  std::uint16_t checksum() const { return load16(at_ + tcp::kChecksum); }
+  std::span<const std::uint8_t> option_bytes() const {
+    return {at_ + tcp::kMinHeader, std::size_t{header_length_} - tcp::kMinHeader};
+  }
+  std::uint32_t payload_length() const { return payload_length_; }
+
+  /// Walks the options. Ends at the end-of-list option, and at the first malformed one (a length below 2 or beyond the header): what
+  /// stood before it counts.
+  TcpOptions options() const;
+
+  TcpView() = default;
+
+ private:
+  const std::uint8_t* at_ = nullptr;
+  std::uint16_t header_length_ = 0;
+  std::uint16_t payload_length_ = 0;
+};
+
+/// Whether the flags are a set that a stack sends: S, SU, SA, R, RA, FA, FAU, A, AU; PSH, ECE, CWR aside.
+bool tcp_flags_are_valid(std::uint8_t flags);
+
+namespace tcp {
+
+/// "S", "SA", "PA": the flags' initials, SYN first, as packet printers have them.
+const char* flag_letters(std::uint8_t flags, char (&buffer)[9]);
+
+}  // namespace tcp
+}  // namespace vipgate

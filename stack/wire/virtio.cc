@@ -1,0 +1,97 @@
+#include "wire/virtio.h"
+
+#include "vipgate/inspect.h"
+#include "wire/checksum.h"
+#include "wire/icmp.h"
+#include "wire/tcp.h"
+#include "wire/udp.h"
+
+namespace vipgate {
+namespace {
+
+constexpr std::uint8_t number(Protocol protocol) { return static_cast<std::uint8_t>(protocol); }
+
+/// The bytes that a TCP or UDP checksum covers behind the pseudo-header; none where the packet has no such checksum.
+std::span<const std::uint8_t> checksummed_bytes(const Ipv4View& ip) {
+  if (ip.is_fragment()) return {};
+  if (ip.protocol() == number(Protocol::tcp)) {
+    return TcpView::parse(ip.payload()) ? ip.payload() : std::span<const std::uint8_t>();
+  }
+  if (ip.protocol() != number(Protocol::udp)) return {};
+  const auto udp = UdpView::parse(ip.payload());
+  return udp ? ip.payload().first(udp->length()) : std::span<const std::uint8_t>();
+}
+
+std::uint16_t pseudo_sum(const Ipv4View& ip, std::span<const std::uint8_t> transport) {
+  return pseudo_header_sum(ip.source(), ip.destination(), static_cast<Protocol>(ip.protocol()),
+                           static_cast<std::uint32_t>(transport.size()));
+}
+
+}  // namespace
+
+std::size_t checksum_field_offset(Protocol protocol) {
+  return protocol == Protocol::tcp ? tcp::kChecksum : udp::kChecksum;
+}
+
+Parsed<ChecksumKind> checksum_kind(const VirtioHeader& virtio, const Ipv4View& ip) {
+  const bool partial = (virtio.flags & VirtioHeader::kNeedsChecksum) != 0;
+  const std::uint8_t gso = virtio.gso_type & static_cast<std::uint8_t>(~VirtioHeader::kGsoEcn);
+  const std::uint8_t expected_gso =
+      ip.protocol() == number(Protocol::tcp) ? VirtioHeader::kGsoTcpV4 : VirtioHeader::kGsoUdpL4;
+  if (gso != VirtioHeader::kGsoNone && (gso != expected_gso || !partial || virtio.gso_size == 0)) {
+    return Reason::virtio_header;
+  }
+  if (!partial) {
+    return (virtio.flags & VirtioHeader::kDataValid) != 0 ? ChecksumKind::verified : ChecksumKind::complete;
+  }
+  if (virtio.checksum_start != ip.header_length() ||
+      virtio.checksum_offset != checksum_field_offset(static_cast<Protocol>(ip.protocol()))) {
+    return Reason::virtio_header;
+  }
+  return ChecksumKind::partial;
+}
+
+VirtioHeader partial_checksum_header(const Ipv4View& ip) {
+  VirtioHeader virtio;
+  virtio.flags = VirtioHeader::kNeedsChecksum;
+  virtio.checksum_start = static_cast<std::uint16_t>(ip.header_length());
+  virtio.checksum_offset = static_cast<std::uint16_t>(checksum_field_offset(static_cast<Protocol>(ip.protocol())));
+  return virtio;
+}
+
+VirtioHeader virtio_header_of_capture(std::span<const std::uint8_t> ip_packet, std::size_t mtu) {
+  const auto ip = Ipv4View::parse(ip_packet);
+  if (!ip) return {};
+  const auto transport = checksummed_bytes(*ip);
+  if (transport.empty()) return {};
+  const bool is_tcp = ip->protocol() == number(Protocol::tcp);
+  const std::size_t field = checksum_field_offset(static_cast<Protocol>(ip->protocol()));
+  if (load16(transport.data() + field) != pseudo_sum(*ip, transport)) return {};
+
+  VirtioHeader virtio = partial_checksum_header(*ip);
+  if (is_tcp && ip->total_length() > mtu) {
+    const std::size_t headers = ip->header_length() + TcpView::parse(ip->payload())->header_length();
+    virtio.gso_type = VirtioHeader::kGsoTcpV4;
+    virtio.header_length = static_cast<std::uint16_t>(headers);
+    virtio.gso_size = static_cast<std::uint16_t>(mtu > headers ? mtu - headers : 1);
+  }
+  return virtio;
+}
+
+bool checksums_are_right(const Packet& packet) {
+  const auto ip = Ipv4View::parse(packet.bytes);
+  if (!ip || !ip->checksum_is_right()) return false;
+  if (ip->is_fragment()) return true;
+  if (ip->protocol() == number(Protocol::icmp)) return checksum_sum(ip->payload()) == 0xffff;
+  const auto transport = checksummed_bytes(*ip);
+  if (transport.empty()) return true;
+  const auto kind = checksum_kind(packet.virtio, *ip);
+  if (!kind) return false;
+  const std::uint16_t pseudo = pseudo_sum(*ip, transport);
+  const std::uint16_t field = load16(transport.data() + checksum_field_offset(static_cast<Protocol>(ip->protocol())));
+  if (*kind == ChecksumKind::partial) return field == pseudo;
+  if (ip->protocol() == number(Protocol::udp) && field == udp::kNoChecksum) return true;
+  return checksum_sum(transport, pseudo) == 0xffff;
+}
+
+}  // namespace vipgate
