@@ -50,7 +50,7 @@ inline constexpr std::size_t kActionCount = 5;
   X(ports_exhausted, "no free source port toward the backend")                    \
   X(rate_limited, "an answer was due, but too many were sent of late")            \
   X(ping_disabled, "ping is switched off for this VIP")                           \
-  X(icmp_type, "an ICMP message that is neither echo nor a translatable error")   \
+  X(icmp_type, "an ICMP message that is neither echo nor an error")   \
   X(icmp_embedded, "ICMP error that quotes no flow, or quotes it wrongly")
 
 enum class Reason : std::uint8_t {

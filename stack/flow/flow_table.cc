@@ -1,0 +1,63 @@
+#include "flow/flow_table.h"
+
+#include <algorithm>
+
+namespace vipgate {
+
+FlowTable::FlowTable(std::span<FlowRecord> records, std::span<IndexBucket> index, KeyedHash hash)
+    : records_(records), index_(index, records, hash) {}
+
+FlowId FlowTable::take_free_record() {
+  if (first_free_ != kNoFlow) {
+    const FlowId id = first_free_;
+    first_free_ = records_[id].timer.next;
+    return id;
+  }
+  return first_fresh_ < records_.size() ? first_fresh_++ : kNoFlow;
+}
+
+FlowId FlowTable::insert(const FlowRecord& flow, Duration timeout) {
+  if (size_ == records_.size()) {
+    const auto queue = std::find_if(queues_.begin(), queues_.end() - 1, [](const auto& q) { return !q.empty(); });
+    if (queue == queues_.end() - 1) return kNoFlow;
+    erase(queue->front());
+    ++evicted_;
+  }
+  const FlowId id = take_free_record();
+  records_[id] = flow;
+  index_.insert(id, Direction::original);
+  index_.insert(id, Direction::reply);
+  wheel_.schedule(records_, id, flow.last_seen + timeout);
+  queues_[static_cast<std::size_t>(flow.flow_class)].push_back(records_, id);
+  ++size_;
+  return id;
+}
+
+void FlowTable::update(FlowId id, FlowClass flow_class, Duration timeout) {
+  FlowRecord& record = records_[id];
+  if (record.flow_class != flow_class) {
+    queues_[static_cast<std::size_t>(record.flow_class)].remove(records_, id);
+    record.flow_class = flow_class;
+    queues_[static_cast<std::size_t>(flow_class)].push_back(records_, id);
+  }
+  // A later deadline is found out when the slot comes; an earlier one has to move now.
+  const Time deadline = record.last_seen + timeout;
+  if (wheel_.is_earlier(record, deadline)) {
+    wheel_.cancel(records_, id);
+    wheel_.schedule(records_, id, deadline);
+  }
+}
+
+void FlowTable::erase(FlowId id) {
+  FlowRecord& record = records_[id];
+  index_.erase(id, Direction::original);
+  index_.erase(id, Direction::reply);
+  wheel_.cancel(records_, id);
+  queues_[static_cast<std::size_t>(record.flow_class)].remove(records_, id);
+  record.protocol = Protocol{0};
+  record.timer.next = first_free_;
+  first_free_ = id;
+  --size_;
+}
+
+}  // namespace vipgate

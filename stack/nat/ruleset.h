@@ -1,0 +1,93 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "flow/tuple.h"
+#include "vipgate/engine.h"
+#include "vipgate/rules.h"
+
+namespace vipgate {
+
+/// What an address is to the gateway.
+struct AddressRole {
+  static constexpr std::uint16_t kNoVip = 0xffff;
+
+  std::uint16_t vip = kNoVip;     ///< index of the VIP
+  bool masquerade = false;        ///< a source address toward backends: every port is allocated by us
+  bool preserve_backend = false;  ///< a backend that sees its clients' addresses: its packets to them come through us
+
+  bool is_vip() const { return vip != kNoVip; }
+  bool is_ours() const { return is_vip() || masquerade; }
+};
+
+/// A service ready for use.
+struct CompiledService {
+  const Service* service = nullptr;
+  std::uint16_t vip = 0;
+  std::vector<std::uint16_t> table;        ///< Maglev slots; empty where no backend takes new flows
+  std::vector<Ipv4Address> masquerade;     ///< by backend: the source address it sees of us
+};
+
+/// An immutable set of rules with look-up tables, shared by all workers.
+class Ruleset {
+ public:
+  Ruleset(Rules rules, std::uint32_t generation);
+  Ruleset(const Ruleset&) = delete;
+  Ruleset& operator=(const Ruleset&) = delete;
+
+  const Rules& rules() const { return rules_; }
+  std::uint32_t generation() const { return generation_; }
+
+  AddressRole role_of(Ipv4Address address) const {
+    const auto found = roles_.find(address);
+    return found == roles_.end() ? AddressRole{} : found->second;
+  }
+  /// Whether packets to the address are routed to the TUN: it is one of ours, or an empty one of our subnets.
+  bool owns(Ipv4Address address) const;
+
+  const Vip& vip(std::uint16_t index) const { return rules_.vips[index]; }
+  const CompiledService& service(std::uint16_t index) const { return services_[index]; }
+
+  /// The service at a port of a VIP; explicit ports go before the wildcard.
+  std::optional<std::uint16_t> find_service(std::uint16_t vip, Protocol protocol, std::uint16_t port) const;
+
+  /// The backend for a new flow of `client`; the same for the same client endpoint while the backends stay the same.
+  std::optional<std::uint16_t> choose_backend(std::uint16_t service, const Endpoint& client) const;
+
+  /// Where the backend serves what the client asked for at `port` of the VIP.
+  Endpoint backend_endpoint(std::uint16_t service, std::uint16_t backend, std::uint16_t port) const;
+
+  /// Whether a client's address can be shown to the backend: not that of this host or of the backend's neighbours, since replies to
+  /// those would not come back through the gateway.
+  bool can_preserve(Ipv4Address client, Ipv4Address backend) const;
+
+ private:
+  struct PortEntry {
+    PortRange ports;
+    std::uint16_t service;
+  };
+  /// The services of one VIP and protocol: disjoint ranges, sorted.
+  struct PortTable {
+    std::vector<PortEntry> entries;
+    std::optional<std::uint16_t> wildcard;
+  };
+  struct VipTables {
+    PortTable tcp;
+    PortTable udp;
+  };
+
+  void add_service(std::uint16_t vip, const Service& service);
+  Ipv4Address masquerade_for(const Service& service, Ipv4Address backend) const;
+
+  Rules rules_;
+  std::uint32_t generation_;
+  absl::flat_hash_map<Ipv4Address, AddressRole> roles_;
+  std::vector<VipTables> vip_tables_;
+  std::vector<CompiledService> services_;
+};
+
+}  // namespace vipgate

@@ -1,0 +1,83 @@
+#include "nat/source_port.h"
+
+#include <array>
+
+namespace vipgate {
+namespace {
+
+constexpr std::uint32_t kPortsOfShard = 65536 / kShards;
+constexpr std::uint32_t kSkipped = kFirstSourcePort / kShards;  // of each shard, below kFirstSourcePort
+constexpr std::uint32_t kCandidates = kPortsOfShard - kSkipped;
+static_assert(kCandidates == 1008);
+
+/// Steps that visit every candidate: without a common divisor with 1008 = 2^4 · 3^2 · 7.
+constexpr std::array<std::uint32_t, 16> kSteps = {1,   11,  131, 197, 251, 313, 373, 419,
+                                                  463, 509, 557, 613, 661, 719, 773, 829};
+
+/// After so many busy ports a closed flow's port is taken if one was seen, without looking further for a free one.
+constexpr std::uint32_t kPatience = 64;
+
+/// Tries for a port that leads back to the shard; each hits with 1/64, so that one in 10^27 fails for want of tries.
+constexpr std::uint32_t kPreservedTries = 4096;
+
+/// The `index`-th source port of a shard: (port >> 1) % kShards is the shard.
+constexpr std::uint16_t nth_port(std::uint8_t shard, std::uint32_t index) {
+  const std::uint32_t n = index + kSkipped;
+  return static_cast<std::uint16_t>((n >> 1) * 2 * kShards + 2U * shard + (n & 1));
+}
+static_assert(nth_port(0, 0) == kFirstSourcePort && nth_port(63, kCandidates - 1) == 65535);
+
+bool gives_up_port(const FlowRecord& flow, const SourceRequest& request, Time now) {
+  if (flow.flow_class != FlowClass::closed) return false;
+  if (!tcp_closed_by_reply_first(flow.tcp) || now - flow.last_seen >= kTimeWait) return true;
+  return request.syn != nullptr && tcp_syn_exceeds(flow.tcp, *request.syn);
+}
+
+/// Looks at one port; true when it is free. Remembers the first closed flow that would give up its port.
+bool try_port(std::uint16_t port, const SourceRequest& request, const FlowTable& flows, Time now, SourcePort& fallback) {
+  const Tuple reply{request.backend.address, request.source, request.backend.port, port};
+  const auto holder = flows.find(request.protocol, reply);
+  if (!holder) return true;
+  if (fallback.reclaimed == kNoFlow && gives_up_port(flows[holder->id], request, now)) fallback = {port, holder->id};
+  return false;
+}
+
+std::uint64_t hash_of(const SourceRequest& request, const KeyedHash& hash) {
+  return hash(hash(request.client), hash(request.backend) ^ request.source.value() ^
+                                        std::uint64_t{static_cast<std::uint8_t>(request.protocol)} << 32);
+}
+
+}  // namespace
+
+std::optional<SourcePort> choose_masquerade_port(const SourceRequest& request, const FlowTable& flows, const KeyedHash& hash,
+                                                 Time now) {
+  const std::uint64_t random = hash_of(request, hash);
+  const std::uint32_t step = kSteps[random % kSteps.size()];
+  std::uint32_t index = static_cast<std::uint32_t>(random >> 32) % kCandidates;
+  SourcePort fallback;
+  for (std::uint32_t tried = 0; tried < kCandidates; ++tried, index = (index + step) % kCandidates) {
+    const std::uint16_t port = nth_port(request.shard, index);
+    if (try_port(port, request, flows, now, fallback)) return SourcePort{port, kNoFlow};
+    if (tried >= kPatience && fallback.reclaimed != kNoFlow) break;
+  }
+  if (fallback.reclaimed == kNoFlow) return std::nullopt;
+  return fallback;
+}
+
+std::optional<SourcePort> choose_preserved_port(const SourceRequest& request, const FlowTable& flows, const Sharding& sharding,
+                                                const KeyedHash& hash, Time now) {
+  SourcePort fallback;
+  if (try_port(request.client.port, request, flows, now, fallback)) return SourcePort{request.client.port, kNoFlow};
+  if (fallback.reclaimed != kNoFlow) return fallback;
+  constexpr std::uint32_t kPorts = 65536 - kFirstSourcePort;
+  const std::uint64_t random = hash_of(request, hash);
+  for (std::uint32_t tried = 0; tried < kPreservedTries; ++tried) {
+    const auto port = static_cast<std::uint16_t>(kFirstSourcePort + (random + tried) % kPorts);
+    if (sharding.of_endpoint({request.source, port}) != request.shard) continue;
+    if (try_port(port, request, flows, now, fallback)) return SourcePort{port, kNoFlow};
+  }
+  if (fallback.reclaimed == kNoFlow) return std::nullopt;
+  return fallback;
+}
+
+}  // namespace vipgate

@@ -1,0 +1,177 @@
+#include "engine/world.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "vipgate/inspect.h"
+
+namespace vipgate::test {
+namespace {
+
+class Collector final : public PacketSink {
+ public:
+  explicit Collector(std::vector<WirePacket>& out) : out_(out) {}
+  void send(const Packet& packet) override { out_.emplace_back(packet.bytes, packet.virtio); }
+
+ private:
+  std::vector<WirePacket>& out_;
+};
+
+std::byte* allocate(std::size_t bytes) {
+  auto* memory = static_cast<std::byte*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64));
+  std::memset(memory, 0, bytes);
+  return memory;
+}
+
+Endpoint endpoint_at(std::span<const std::uint8_t> ip, std::size_t address_at, std::size_t port_at) {
+  const std::size_t transport = std::size_t{4} * (ip[0] & 15U);
+  std::uint32_t value = 0;
+  for (std::size_t i = 0; i < 4; ++i) value = value << 8 | ip[address_at + i];
+  const auto port = static_cast<std::uint16_t>(ip[transport + port_at] << 8 | ip[transport + port_at + 1]);
+  return {Ipv4Address(value), port};
+}
+
+}  // namespace
+
+std::string Outcome::text() const {
+  std::string lines;
+  for (const WirePacket& packet : out) lines += (lines.empty() ? "" : "\n") + describe(packet.bytes());
+  return lines;
+}
+
+Rules rules_with(const std::vector<ServiceSketch>& services) {
+  Rules rules;
+  rules.masquerade = {address("203.0.113.14")};
+  rules.subnets = {*Ipv4Prefix::parse("203.0.113.8/29")};
+  Vip vip;
+  vip.address = address("203.0.113.10");
+  for (const ServiceSketch& sketch : services) {
+    Service service;
+    service.name = sketch.name;
+    service.protocols = sketch.protocols;
+    service.ports = {{sketch.port, sketch.port}};
+    service.source = sketch.source;
+    for (const std::string& text : sketch.backends) {
+      const Endpoint at = endpoint(text);
+      Backend backend;
+      backend.name = text;
+      backend.address = at.address;
+      backend.port = at.port;
+      service.backends.push_back(backend);
+    }
+    vip.services.push_back(service);
+  }
+  rules.vips = {vip};
+  return rules;
+}
+
+void World::FreeAligned::operator()(std::byte* bytes) const { std::free(bytes); }  // NOLINT: aligned_alloc's
+
+World::World(Rules rules, std::size_t capacity, std::uint32_t workers, std::uint64_t seed)
+    : records_(allocate(flow_record_bytes(capacity))), index_(allocate(flow_index_bytes(capacity))) {
+  const FlowMemory memory{.records = {records_.get(), flow_record_bytes(capacity)},
+                          .index = {index_.get(), flow_index_bytes(capacity)},
+                          .capacity = capacity};
+  const auto ruleset = compile(std::move(rules), generation_);
+  for (std::uint32_t worker = 0; worker < workers; ++worker) {
+    engines_.push_back(std::make_unique<Engine>(
+        EngineOptions{.worker = worker, .workers = workers, .seed = seed, .memory = memory}, ruleset));
+  }
+}
+
+Outcome World::send(WirePacket wire, std::uint32_t worker) {
+  Outcome outcome;
+  Collector collector(outcome.out);
+  Packet packet = wire.packet();
+  outcome.verdict = engines_[worker]->process(packet, now_, collector);
+  if (outcome.verdict.action == Action::hand_off) {
+    const auto owner = outcome.verdict.shard % engines_.size();
+    EXPECT_NE(owner, worker) << "handed off to itself";
+    outcome.verdict = engines_[owner]->process(packet, now_, collector);
+    EXPECT_NE(outcome.verdict.action, Action::hand_off) << "not even the owner wants it";
+  }
+  if (outcome.verdict.action == Action::forward || outcome.verdict.action == Action::pass) collector.send(packet);
+  for (WirePacket& out : outcome.out) EXPECT_EQ(checksum_fault(out.packet()), "") << outcome.text();
+  return outcome;
+}
+
+void World::pass_time(Duration duration) {
+  // In steps, as timers would come, so that expiry has its turns.
+  const Time end = now_ + duration;
+  while (now_ < end) {
+    now_ = std::min(end, now_ + std::chrono::seconds(1));
+    for (const auto& engine : engines_) engine->run(now_);
+  }
+}
+
+void World::reload(Rules rules) {
+  const auto ruleset = compile(std::move(rules), ++generation_);
+  for (const auto& engine : engines_) engine->set_ruleset(ruleset);
+}
+
+std::size_t World::flows() const {
+  std::size_t sum = 0;
+  for (const auto& engine : engines_) sum += engine->flow_count();
+  return sum;
+}
+
+Counters World::counters() const {
+  Counters sum;
+  for (const auto& engine : engines_) sum.add(engine->counters());
+  return sum;
+}
+
+Endpoint source_of(const WirePacket& packet) { return endpoint_at(packet.bytes(), 12, 0); }
+Endpoint destination_of(const WirePacket& packet) { return endpoint_at(packet.bytes(), 16, 2); }
+
+Connection::Connection(World& world, std::string client, std::string vip)
+    : world_(world), client_(std::move(client)), vip_(std::move(vip)) {}
+
+PacketBuilder Connection::from_client() const { return tcp(client_, vip_).seq(client_next_); }
+PacketBuilder Connection::from_backend() const { return tcp(backend_, source_).seq(backend_next_); }
+
+Outcome Connection::syn() {
+  const Outcome outcome = world_.send(from_client().syn());
+  if (outcome.verdict.action == Action::forward) {
+    source_ = source_of(outcome.out[0]).to_string();
+    backend_ = destination_of(outcome.out[0]).to_string();
+    ++client_next_;
+  }
+  return outcome;
+}
+
+bool Connection::open() {
+  if (syn().verdict.action != Action::forward) return false;
+  if (world_.send(from_backend().syn().ack(client_next_)).verdict.action != Action::forward) return false;
+  ++backend_next_;
+  return world_.send(from_client().ack(backend_next_)).verdict.action == Action::forward;
+}
+
+bool Connection::exchange() {
+  if (world_.send(from_client().psh().ack(backend_next_).payload("GET / ")).verdict.action != Action::forward) return false;
+  client_next_ += 6;
+  if (world_.send(from_backend().psh().ack(client_next_).payload("200 OK")).verdict.action != Action::forward) return false;
+  backend_next_ += 6;
+  return world_.send(from_client().ack(backend_next_)).verdict.action == Action::forward;
+}
+
+bool Connection::close(bool client_first) {
+  const auto forwarded = [this](const PacketBuilder& packet) { return world_.send(packet).verdict.action == Action::forward; };
+  std::uint32_t& first_next = client_first ? client_next_ : backend_next_;
+  std::uint32_t& second_next = client_first ? backend_next_ : client_next_;
+  const auto first = [&] { return client_first ? from_client() : from_backend(); };
+  const auto second = [&] { return client_first ? from_backend() : from_client(); };
+  if (!forwarded(first().fin().ack(second_next))) return false;
+  ++first_next;
+  if (!forwarded(second().fin().ack(first_next))) return false;
+  ++second_next;
+  return forwarded(first().ack(second_next));
+}
+
+bool Connection::close_by_client() { return close(true); }
+bool Connection::close_by_backend() { return close(false); }
+
+}  // namespace vipgate::test

@@ -1,0 +1,99 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "support/packet_builder.h"
+#include "vipgate/engine.h"
+
+// An engine with everything around it, on virtual time. The addresses of all engine tests:
+//
+//     client 198.51.100.7 ── VIP 203.0.113.10 ── masquerade 203.0.113.14 ── backends 10.0.0.2, 10.0.0.3, ...
+
+namespace vipgate::test {
+
+/// What came out for one packet that went in.
+struct Outcome {
+  Verdict verdict;
+  std::vector<WirePacket> out;  ///< forwarded, passed, or sent by the engine itself
+
+  /// One line a packet; "" when nothing came out.
+  std::string text() const;
+};
+
+/// A service of the VIP, for rules of tests.
+struct ServiceSketch {
+  std::string name;
+  std::vector<Protocol> protocols = {Protocol::tcp};
+  std::uint16_t port = 80;
+  std::vector<std::string> backends = {"10.0.0.2:8080"};
+  SourceMode source = SourceMode::masquerade;
+};
+
+/// One VIP, 203.0.113.10, with these services.
+Rules rules_with(const std::vector<ServiceSketch>& services);
+
+/// `workers` engines that hand packets off to each other, as the gateway's threads do.
+class World {
+ public:
+  explicit World(Rules rules, std::size_t capacity = 64 * 1024, std::uint32_t workers = 1, std::uint64_t seed = 1);
+
+  /// Puts a packet in, at the worker of the caller's choice. Every packet that comes out must have right checksums.
+  Outcome send(WirePacket packet, std::uint32_t worker = 0);
+  Outcome send(const PacketBuilder& builder, std::uint32_t worker = 0) { return send(builder.build(), worker); }
+
+  /// Time goes by; expiry runs.
+  void pass_time(Duration duration);
+  void reload(Rules rules);
+
+  Time now() const { return now_; }
+  std::size_t flows() const;
+  Counters counters() const;
+
+ private:
+  struct FreeAligned {
+    void operator()(std::byte* bytes) const;
+  };
+
+  std::unique_ptr<std::byte[], FreeAligned> records_;
+  std::unique_ptr<std::byte[], FreeAligned> index_;
+  std::vector<std::unique_ptr<Engine>> engines_;
+  std::uint32_t generation_ = 1;
+  Time now_{std::chrono::hours(1)};
+};
+
+/// Endpoints of a packet that came out: "203.0.113.14:5000 > 10.0.0.2:8080".
+Endpoint source_of(const WirePacket& packet);
+Endpoint destination_of(const WirePacket& packet);
+
+/// A TCP connection through the gateway that behaves well on both ends; each step expects to be forwarded.
+class Connection {
+ public:
+  Connection(World& world, std::string client, std::string vip = "203.0.113.10:80");
+
+  bool open();              ///< three-way handshake
+  bool exchange();          ///< some data each way
+  bool close_by_client();   ///< FIN from the client first
+  bool close_by_backend();  ///< FIN from the backend first
+  Outcome syn();
+  PacketBuilder from_client() const;
+  PacketBuilder from_backend() const;
+  const std::string& source() const { return source_; }    ///< as the backend sees it
+  const std::string& backend() const { return backend_; }
+
+ private:
+  bool close(bool client_first);
+
+  World& world_;
+  std::string client_;
+  std::string vip_;
+  std::string source_;
+  std::string backend_;
+  std::uint32_t client_next_ = 1000;
+  std::uint32_t backend_next_ = 500000;
+};
+
+}  // namespace vipgate::test
