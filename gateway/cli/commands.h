@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "cli/exit_code.h"
+
+namespace vipgate {
+
+inline constexpr const char* kDefaultConfigFile = "/etc/vipgate/vipgate.json";
+
+struct RunCommand {
+  std::string config_file = kDefaultConfigFile;
+  std::optional<std::uint64_t> seed;
+};
+ExitCode run(const RunCommand& command);
+
+struct CheckCommand {
+  std::string config_file = kDefaultConfigFile;
+};
+ExitCode check(const CheckCommand& command);
+
+struct ReplayCommand {
+  std::string config_file = kDefaultConfigFile;
+  std::string capture;
+  std::string write;  ///< empty: nothing is written
+  bool json = false;
+  std::uint64_t seed = 1;
+};
+ExitCode replay(const ReplayCommand& command);
+
+}  // namespace vipgate

@@ -1,0 +1,12 @@
+#pragma once
+
+namespace vipgate {
+
+/// What a command returns to the shell.
+enum ExitCode : int {
+  kDone = 0,
+  kFailed = 1,      ///< while starting or running
+  kWrongInput = 2,  ///< command line, configuration or capture
+};
+
+}  // namespace vipgate

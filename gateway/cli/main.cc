@@ -1,0 +1,63 @@
+#include <CLI/CLI.hpp>
+
+#include "cli/commands.h"
+
+namespace {
+
+constexpr const char* kRunFooter = R"(It creates the TUN, routes every VIP to it, and undoes that at the end.
+  SIGINT, SIGTERM  end
+  SIGHUP           read the configuration again; a bad one changes nothing
+
+Example:
+  vipgate run --config /etc/vipgate/vipgate.json)";
+
+constexpr const char* kCheckFooter = R"(Example:
+  vipgate check /etc/vipgate/vipgate.json)";
+
+constexpr const char* kReplayFooter = R"(The capture's own clock is used. Reads pcap and pcapng of raw IP, Ethernet and Linux cooked links. Needs no rights and touches no network.
+
+Example:
+  tcpdump -i eth0 -w in.pcap host 203.0.113.10
+  vipgate replay --config vipgate.json in.pcap --write out.pcap)";
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace vipgate;
+
+  CLI::App app("vipgate: a user-space gateway for virtual IPs", "vipgate");
+  app.set_version_flag("--version", "vipgate " VIPGATE_VERSION);
+  app.require_subcommand(1);
+  app.failure_message(CLI::FailureMessage::help);
+  app.get_formatter()->column_width(32);
+
+  RunCommand run_command;
+  auto* run_app = app.add_subcommand("run", "Start the gateway, in the foreground");
+  run_app->footer(kRunFooter);
+  run_app->add_option("--config", run_command.config_file, "Configuration file")->capture_default_str();
+  run_app->add_option("--seed", run_command.seed, "Choose source ports repeatably, as `replay --seed` does; for recordings");
+
+  CheckCommand check_command;
+  auto* check_app = app.add_subcommand("check", "Check a configuration: a summary, or every error as FILE:LINE:COLUMN: what");
+  check_app->footer(kCheckFooter);
+  check_app->add_option("FILE", check_command.config_file, "Configuration file")->capture_default_str();
+
+  ReplayCommand replay_command;
+  auto* replay_app = app.add_subcommand("replay", "Put a capture through the engine and say what becomes of each packet");
+  replay_app->footer(kReplayFooter);
+  replay_app->add_option("--config", replay_command.config_file, "Configuration file")->capture_default_str();
+  replay_app->add_option("IN.pcap", replay_command.capture, "Capture to read; - for the standard input")->required();
+  replay_app->add_option("--write", replay_command.write, "Capture to write: what would have been sent");
+  replay_app->add_flag("--json", replay_command.json, "A JSON line per packet, and a summary as the last one");
+  replay_app->add_option("--seed", replay_command.seed, "Seed of hashes and source ports")->capture_default_str();
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kDone : kWrongInput;
+  }
+
+  if (run_app->parsed()) return run(run_command);
+  if (check_app->parsed()) return check(check_command);
+  return replay(replay_command);
+}

@@ -1,0 +1,179 @@
+#include "runtime/gateway.h"
+
+#include <csignal>
+
+#include <algorithm>
+#include <random>
+#include <thread>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "config/load.h"
+#include "runtime/log.h"
+
+namespace vipgate {
+namespace {
+
+/// How often the kernel is looked at for what others have changed.
+constexpr auto kWatchInterval = std::chrono::seconds(1);
+
+std::uint64_t random_seed() {
+  std::random_device random;
+  return std::uint64_t{random()} << 32 | random();
+}
+
+std::uint32_t default_workers() { return std::clamp<std::uint32_t>(std::thread::hardware_concurrency(), 1, kShards); }
+
+/// Keys that only a start can change: names of those that differ.
+std::string fixed_at_start(const Config& running, const Config& wanted) {
+  std::string names;
+  const auto compare = [&names](const char* name, bool same) {
+    if (!same) absl::StrAppend(&names, names.empty() ? "" : ", ", name);
+  };
+  compare("tun.name", running.tun.name == wanted.tun.name);
+  compare("tun.workers", running.tun.workers == wanted.tun.workers);
+  compare("tun.offload", running.tun.offload == wanted.tun.offload);
+  compare("flows.max", running.flows.max == wanted.flows.max);
+  compare("flows.state_dir", running.flows.state_dir == wanted.flows.state_dir);
+  compare("kernel.table", running.kernel.table == wanted.kernel.table);
+  compare("kernel.protocol", running.kernel.protocol == wanted.kernel.protocol);
+  return names;
+}
+
+}  // namespace
+
+Gateway::Gateway(Options options, Config config, KernelInterface& kernel)
+    : options_(std::move(options)),
+      config_(std::move(config)),
+      kernel_setup_(kernel, [](const std::string& line) { log_info(line); }) {}
+
+absl::Status Gateway::run() {
+  result_ = start();
+  if (result_.ok()) {
+    context_.run();
+    workers_->stop();
+    log_totals();
+  }
+  kernel_setup_.restore();
+  return result_;
+}
+
+absl::Status Gateway::start() {
+  // Caught from here on, so that whatever is set up below is also undone.
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) signals_.add(signal);
+
+  const std::uint32_t workers = config_.tun.workers == 0 ? default_workers() : config_.tun.workers;
+  auto tun = TunDevice::open({.name = config_.tun.name, .queues = workers, .offload = config_.tun.offload});
+  if (!tun.ok()) return tun.status();
+  tun_.emplace(*std::move(tun));
+  log_info(absl::StrCat(tun_->created() ? "created " : "found ", tun_->name(), " with ", workers,
+                        workers == 1 ? " queue" : " queues", tun_->offload() == 0 ? ", offload off" : ", offload on"));
+  const TunOrigin origin = tun_->created() ? TunOrigin::created : TunOrigin::found;
+  if (const absl::Status status = kernel_setup_.apply(config_, origin); !status.ok()) return status;
+  rules_ = config_.rules;
+  read_host_networks(kernel_setup_.view(), config_.tun.name, rules_);
+
+  const std::size_t capacity = config_.flows.max == 0 ? FlowStorage::default_capacity() : config_.flows.max;
+  auto storage = FlowStorage::allocate(capacity);
+  if (!storage.ok()) return storage.status();
+  storage_.emplace(*std::move(storage));
+
+  workers_ = std::make_unique<WorkerPool>(
+      *tun_, storage_->memory(), options_.seed.value_or(random_seed()), compile(rules_, generation_),
+      [this](const std::string& what) {
+        boost::asio::post(context_, [this, what] { end(absl::UnavailableError(what)); });
+      });
+  workers_->start();
+  wait_for_signal();
+  watch();
+  log_info(absl::StrCat("ready: ", config_.rules.vips.size(), config_.rules.vips.size() == 1 ? " VIP, " : " VIPs, ", workers,
+                        workers == 1 ? " worker, " : " workers, ", capacity, " flows at most"));
+  return absl::OkStatus();
+}
+
+void Gateway::wait_for_signal() {
+  signals_.async_wait([this](const boost::system::error_code& error, int signal) {
+    if (error) return;
+    if (signal == SIGHUP) {
+      reload();
+      wait_for_signal();
+    } else {
+      log_info(signal == SIGTERM ? "ending: SIGTERM" : "ending: SIGINT");
+      end(absl::OkStatus());
+    }
+  });
+}
+
+/// Everything is checked before anything is changed: a configuration that is refused leaves the running one as it was.
+void Gateway::reload() {
+  LoadResult loaded = load_config(options_.config_file);
+  for (const std::string& error : loaded.errors) log_error(error);
+  if (!loaded.config) {
+    log_error("reload refused; the running configuration stays");
+    return;
+  }
+  Config& wanted = *loaded.config;
+  if (const std::string names = fixed_at_start(config_, wanted); !names.empty()) {
+    log_error(absl::StrCat("reload refused; only a new start can change ", names, "; the running configuration stays"));
+    return;
+  }
+  if (const absl::Status status = kernel_setup_.apply(wanted, TunOrigin::found); !status.ok()) {
+    log_error(absl::StrCat("reload refused: ", status.message(), "; the running configuration stays"));
+    return;
+  }
+  config_ = std::move(wanted);
+  publish_rules();
+  log_info(absl::StrCat("reloaded ", options_.config_file));
+}
+
+/// Gives the workers the present rules, if they differ from those they have: the configuration or this host's addresses have changed.
+void Gateway::publish_rules() {
+  Rules rules = config_.rules;
+  read_host_networks(kernel_setup_.view(), config_.tun.name, rules);
+  if (rules == rules_) return;
+  rules_ = std::move(rules);
+  workers_->set_ruleset(compile(rules_, ++generation_));
+}
+
+void Gateway::watch() {
+  watch_timer_.expires_after(kWatchInterval);
+  watch_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error) return;
+    const auto put_right = kernel_setup_.check();
+    if (absl::IsNotFound(put_right.status())) {
+      end(put_right.status());
+      return;
+    }
+    if (put_right.ok()) {
+      for (const std::string& line : *put_right) log_warning(line);
+      publish_rules();
+    } else {
+      log_error(std::string(put_right.status().message()));
+    }
+    watch();
+  });
+}
+
+void Gateway::end(absl::Status status) {
+  if (result_.ok()) result_ = std::move(status);
+  context_.stop();
+}
+
+void Gateway::log_totals() const {
+  const WorkerCounters totals = workers_->counters();
+  std::string line = absl::StrCat("totals: packets read ", totals.packets_read, " (", totals.super_packets_read,
+                                  " super-packets), written ", totals.packets_written, ", bytes read ", totals.bytes_read,
+                                  ", flows opened ", totals.engine.flows_opened, ", handed off ",
+                                  totals.engine.actions[static_cast<std::size_t>(Action::hand_off)]);
+  if (totals.hand_off_full > 0) absl::StrAppend(&line, ", lost between workers ", totals.hand_off_full);
+  if (totals.write_failures > 0) absl::StrAppend(&line, ", refused by the TUN ", totals.write_failures);
+  for (std::size_t i = 1; i < kReasonCount; ++i) {
+    if (totals.engine.reasons[i] == 0) continue;
+    absl::StrAppend(&line, ", ", std::string(name_of(static_cast<Reason>(i))), " ", totals.engine.reasons[i]);
+  }
+  log_info(line);
+}
+
+}  // namespace vipgate

@@ -1,0 +1,33 @@
+#include "runtime/hand_off.h"
+
+#include <cstring>
+
+namespace vipgate {
+
+HandedPacket::HandedPacket(const Packet& packet)
+    : bytes_(new std::uint8_t[packet.bytes.size() + kSpareRoom]), size_(packet.bytes.size()), virtio_(packet.virtio) {
+  std::memcpy(bytes_.get(), packet.bytes.data(), size_);
+}
+
+HandOff::Queue::~Queue() {
+  packets.consume_all([](HandedPacket* packet) { delete packet; });
+}
+
+HandOff::HandOff(std::size_t workers) : workers_(workers) {
+  for (std::size_t i = 0; i < workers * workers; ++i) queues_.push_back(std::make_unique<Queue>());
+}
+
+bool HandOff::push(std::size_t from, std::size_t to, const Packet& packet) {
+  auto copy = std::make_unique<HandedPacket>(packet);
+  if (!queue(from, to).packets.push(copy.get())) return false;
+  copy.release();
+  return true;
+}
+
+std::unique_ptr<HandedPacket> HandOff::pop(std::size_t from, std::size_t to) {
+  HandedPacket* packet = nullptr;
+  if (!queue(from, to).packets.pop(packet)) return nullptr;
+  return std::unique_ptr<HandedPacket>(packet);
+}
+
+}  // namespace vipgate

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include <boost/lockfree/spsc_queue.hpp>
+
+#include "vipgate/packet.h"
+
+namespace vipgate {
+
+/// A packet on its way to the worker that owns its flow: a copy, with the spare room that the engine wants.
+class HandedPacket {
+ public:
+  explicit HandedPacket(const Packet& packet);
+
+  Packet packet() { return {.bytes = {bytes_.get(), size_}, .virtio = virtio_}; }
+
+ private:
+  std::unique_ptr<std::uint8_t[]> bytes_;
+  std::size_t size_;
+  VirtioHeader virtio_;
+};
+
+/// Bounded queues between all pairs of workers. Each has one writer and one reader, so that no lock is needed and packets of one flow
+/// keep their order.
+class HandOff {
+ public:
+  /// Packets in flight from one worker to another. A burst of a TUN queue's 500 packets fits.
+  static constexpr std::size_t kCapacity = 512;
+
+  explicit HandOff(std::size_t workers);
+
+  /// From worker `from`'s thread. False when the queue is full; the packet is lost then, as on any full queue.
+  bool push(std::size_t from, std::size_t to, const Packet& packet);
+
+  /// From worker `to`'s thread.
+  std::unique_ptr<HandedPacket> pop(std::size_t from, std::size_t to);
+
+  std::size_t workers() const { return workers_; }
+
+ private:
+  struct Queue {
+    boost::lockfree::spsc_queue<HandedPacket*, boost::lockfree::capacity<kCapacity>> packets;
+    ~Queue();
+  };
+
+  Queue& queue(std::size_t from, std::size_t to) { return *queues_[from * workers_ + to]; }
+
+  std::size_t workers_;
+  std::vector<std::unique_ptr<Queue>> queues_;
+};
+
+}  // namespace vipgate

@@ -1,0 +1,85 @@
+#include "runtime/replay.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "vipgate/inspect.h"
+
+namespace vipgate {
+namespace {
+
+class Collector final : public PacketSink {
+ public:
+  explicit Collector(std::vector<std::vector<std::uint8_t>>& out) : out_(out) {}
+  void send(const Packet& packet) override { out_.emplace_back(packet.bytes.begin(), packet.bytes.end()); }
+
+ private:
+  std::vector<std::vector<std::uint8_t>>& out_;
+};
+
+bool is_ours(const Rules& rules, Ipv4Address address) {
+  return std::find(rules.masquerade.begin(), rules.masquerade.end(), address) != rules.masquerade.end() ||
+         std::any_of(rules.vips.begin(), rules.vips.end(), [&](const Vip& vip) { return vip.address == address; });
+}
+
+bool is_backend(const Rules& rules, Ipv4Address address) {
+  for (const Vip& vip : rules.vips) {
+    for (const Service& service : vip.services) {
+      for (const Backend& backend : service.backends) {
+        if (backend.address == address) return true;
+      }
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+Replay::Replay(FlowStorage storage, Rules rules, std::uint32_t mtu, std::uint64_t seed)
+    : storage_(std::move(storage)),
+      mtu_(mtu),
+      engine_({.worker = 0, .workers = 1, .seed = seed, .memory = storage_.memory()}, compile(std::move(rules), 1)) {}
+
+/// Whether the gateway that was running when the capture was taken had sent the packet: it goes elsewhere than to us, and it comes from
+/// one of our addresses or goes to a backend, as only translated packets do.
+bool Replay::is_own_output(std::span<const std::uint8_t> ip) const {
+  const auto addresses = addresses_of(ip);
+  if (!addresses) return false;
+  const Rules& rules = rules_of(engine_.ruleset());
+  if (is_ours(rules, addresses->destination)) return false;
+  return is_ours(rules, addresses->source) || is_backend(rules, addresses->destination);
+}
+
+ReplayedPacket Replay::process(const CapturedPacket& captured) {
+  ReplayedPacket result;
+  result.number = ++summary_.packets;
+  result.time = captured.time;
+  if (captured.ip.empty()) {
+    ++summary_.not_ipv4;
+    result.is_ipv4 = false;
+    result.in = "not IPv4";
+    return result;
+  }
+  result.in = describe(captured.ip);
+  if (is_own_output(captured.ip)) {
+    ++summary_.own_output;
+    result.own_output = true;
+    return result;
+  }
+  buffer_.assign(captured.ip.begin(), captured.ip.end());
+  buffer_.resize(captured.ip.size() + kSpareRoom);
+  Packet packet{.bytes = std::span(buffer_).first(captured.ip.size()),
+                .virtio = virtio_header_of_capture(captured.ip, mtu_)};
+  Collector collector(result.out);
+  result.verdict = engine_.process(packet, captured.time, collector);
+  if (result.verdict.action == Action::forward || result.verdict.action == Action::pass) collector.send(packet);
+  return result;
+}
+
+ReplaySummary Replay::summary() const {
+  ReplaySummary summary = summary_;
+  summary.engine = engine_.counters();
+  return summary;
+}
+
+}  // namespace vipgate

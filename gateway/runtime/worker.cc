@@ -1,0 +1,204 @@
+#include "runtime/worker.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "runtime/clock.h"
+
+namespace vipgate {
+namespace {
+
+/// Rounds of reading before mailbox and timers get their turn, however many packets wait.
+constexpr int kMaxRounds = 64;
+
+/// Packets that the engine is given at once lie one behind the other in one piece of memory, which stays in the cache: many small ones,
+/// or a few super-packets.
+constexpr std::size_t kArenaSize = 256 * 1024;
+constexpr std::size_t kRoomForOne = kMaxPacketSize + kSpareRoom;
+constexpr std::size_t kAlignment = 64;
+
+}  // namespace
+
+struct Worker::Batch {
+  std::array<Packet, Engine::kMaxBatch> packets;
+  std::array<Verdict, Engine::kMaxBatch> verdicts;
+  std::size_t size = 0;
+  std::size_t used = 0;  ///< bytes of the arena
+  std::array<std::uint8_t, kArenaSize> arena;
+
+  bool has_room() const { return size < packets.size() && arena.size() - used >= kRoomForOne; }
+  std::span<std::uint8_t> room() { return std::span(arena).subspan(used, kMaxPacketSize); }
+  void add(std::size_t bytes, const VirtioHeader& virtio) {
+    packets[size++] = {.bytes = room().first(bytes), .virtio = virtio};
+    used += (bytes + kSpareRoom + kAlignment - 1) / kAlignment * kAlignment;
+  }
+  void clear() { size = used = 0; }
+};
+
+void WorkerCounters::add(const WorkerCounters& other) {
+  engine.add(other.engine);
+  packets_read += other.packets_read;
+  bytes_read += other.bytes_read;
+  packets_written += other.packets_written;
+  bytes_written += other.bytes_written;
+  super_packets_read += other.super_packets_read;
+  write_failures += other.write_failures;
+  hand_off_full += other.hand_off_full;
+  flows += other.flows;
+}
+
+Worker::Worker(TunQueue& queue, const EngineOptions& options, std::shared_ptr<const Ruleset> ruleset, HandOff& hand_off,
+               const std::vector<std::unique_ptr<Worker>>& peers, std::function<void(std::string)> on_failure)
+    : queue_(queue),
+      index_(options.worker),
+      engine_(options, std::move(ruleset)),
+      hand_off_(hand_off),
+      peers_(peers),
+      on_failure_(std::move(on_failure)),
+      batch_(std::make_unique<Batch>()) {
+  readable_.assign(queue.fd());
+}
+
+Worker::~Worker() {
+  stop();
+  readable_.release();  // the queue owns the descriptor
+}
+
+void Worker::start() {
+  wait_for_packets();
+  arm_timer(engine_.run(boot_time_now()));
+  thread_ = std::thread([this] {
+    ::pthread_setname_np(::pthread_self(), absl::StrCat("vipgate-w", index_).c_str());
+    const auto forever = boost::asio::make_work_guard(context_);
+    context_.run();
+  });
+}
+
+void Worker::stop() {
+  if (!thread_.joinable()) return;
+  context_.stop();
+  thread_.join();
+}
+
+void Worker::set_ruleset(std::shared_ptr<const Ruleset> ruleset) {
+  boost::asio::post(context_, [this, ruleset = std::move(ruleset)] { engine_.set_ruleset(ruleset); });
+}
+
+WorkerCounters Worker::counters() const {
+  WorkerCounters counters = counters_;
+  counters.engine = engine_.counters();
+  counters.flows = engine_.flow_count();
+  return counters;
+}
+
+void Worker::wake_for_hand_off() {
+  if (hand_off_announced_.exchange(true)) return;  // one wake-up serves all packets that come before it
+  boost::asio::post(context_, [this] { take_handed_off(); });
+}
+
+void Worker::wait_for_packets() {
+  readable_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
+    if (!error) drain();
+  });
+}
+
+void Worker::drain() {
+  for (int round = 0; round < kMaxRounds; ++round) {
+    const bool more = fill(*batch_);
+    process(*batch_, /*handed_over=*/false);
+    if (!more) return;
+  }
+  boost::asio::post(context_, [this] { drain(); });
+}
+
+/// Reads until the batch is full (true) or nothing is left; then the worker waits again.
+bool Worker::fill(Batch& batch) {
+  batch.clear();
+  while (batch.has_room()) {
+    VirtioHeader virtio;
+    const ReadResult result = queue_.read(batch.room(), virtio);
+    if (result.status == IoStatus::ok) {
+      ++counters_.packets_read;
+      counters_.bytes_read += result.size;
+      if (virtio.gso_type != VirtioHeader::kGsoNone) ++counters_.super_packets_read;
+      batch.add(result.size, virtio);
+    } else if (result.status == IoStatus::error && result.device_gone()) {
+      fail(result.error);
+      return false;
+    } else {
+      wait_for_packets();
+      return false;
+    }
+  }
+  return true;
+}
+
+void Worker::process(Batch& batch, bool handed_over) {
+  if (batch.size == 0) return;
+  const std::span<Packet> packets = std::span(batch.packets).first(batch.size);
+  engine_.process(packets, std::span(batch.verdicts).first(batch.size), boot_time_now(), *this);
+  for (std::size_t i = 0; i < batch.size; ++i) {
+    const Verdict& verdict = batch.verdicts[i];
+    if (verdict.action == Action::forward || verdict.action == Action::pass) {
+      write(packets[i]);
+    } else if (verdict.action == Action::hand_off && !handed_over) {
+      const std::size_t owner = verdict.shard % hand_off_.workers();
+      if (hand_off_.push(index_, owner, packets[i])) {
+        peers_[owner]->wake_for_hand_off();
+      } else {
+        ++counters_.hand_off_full;
+      }
+    }
+    // A packet that is handed over and still not ours met another ruleset there; like any lost packet, it will be sent again.
+  }
+}
+
+void Worker::take_handed_off() {
+  hand_off_announced_ = false;
+  for (std::size_t from = 0; from < hand_off_.workers(); ++from) {
+    std::array<std::unique_ptr<HandedPacket>, Engine::kMaxBatch> owned;
+    for (;;) {
+      batch_->clear();
+      while (batch_->size < owned.size()) {
+        auto packet = hand_off_.pop(from, index_);
+        if (packet == nullptr) break;
+        batch_->packets[batch_->size] = packet->packet();
+        owned[batch_->size++] = std::move(packet);
+      }
+      if (batch_->size == 0) break;
+      process(*batch_, /*handed_over=*/true);
+    }
+  }
+}
+
+void Worker::arm_timer(Time next) {
+  timer_.expires_after(std::max<Duration>(next - boot_time_now(), std::chrono::milliseconds(10)));
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) arm_timer(engine_.run(boot_time_now()));
+  });
+}
+
+void Worker::send(const Packet& packet) { write(packet); }
+
+void Worker::write(const Packet& packet) {
+  const WriteResult result = queue_.write(packet);
+  if (result.status == IoStatus::ok) {
+    ++counters_.packets_written;
+    counters_.bytes_written += packet.bytes.size();
+  } else {
+    ++counters_.write_failures;
+  }
+}
+
+void Worker::fail(int error) {
+  on_failure_(absl::StrCat("worker ", index_, " lost its TUN queue: ", std::strerror(error)));
+}
+
+}  // namespace vipgate

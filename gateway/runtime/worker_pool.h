@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "device/tun.h"
+#include "runtime/hand_off.h"
+#include "runtime/worker.h"
+#include "vipgate/engine.h"
+
+namespace vipgate {
+
+/// All workers of a gateway, one for each queue of its TUN, and what they share.
+class WorkerPool {
+ public:
+  /// `on_failure` is called from a worker's thread when its queue can no longer be used.
+  WorkerPool(TunDevice& tun, const FlowMemory& memory, std::uint64_t seed, const std::shared_ptr<const Ruleset>& ruleset,
+             const std::function<void(std::string)>& on_failure);
+
+  void start();
+  void stop();
+  void set_ruleset(const std::shared_ptr<const Ruleset>& ruleset);
+
+  /// The sum over all workers, to be called after stop().
+  WorkerCounters counters() const;
+
+ private:
+  HandOff hand_off_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+}  // namespace vipgate
