@@ -1,0 +1,89 @@
+#include "config/config.h"
+
+#include <array>
+#include <exception>
+#include <utility>
+
+#include "config/conflicts.h"
+#include "config/draft.h"
+#include "config/errors.h"
+#include "config/json_tree.h"
+#include "config/masquerade.h"
+#include "config/reader.h"
+#include "config/sections.h"
+#include "config/services.h"
+
+namespace vipgate {
+namespace config {
+namespace {
+
+constexpr std::array kSections{
+    Key{"$schema"},    Key{"tun"},
+    Key{"masquerade"}, Key{"defaults"},
+    Key{"vips"},       Key{.name = "egress", .built = false},
+    Key{"flows"},      Key{"timeouts"},
+    Key{"kernel"},     Key{.name = "control", .built = false},
+};
+
+Service finish(DraftService draft) {
+  Service service = std::move(draft.service);
+  for (const Placed<PortRange>& range : draft.ports.ranges) service.ports.push_back(range.value);
+  if (draft.masquerade) service.masquerade = draft.masquerade->value;
+  for (DraftBackend& backend : draft.backends) service.backends.push_back(std::move(backend.backend));
+  return service;
+}
+
+void finish(Draft draft, Rules& rules) {
+  for (const auto& subnet : draft.subnets.entries) rules.subnets.push_back(subnet.value);
+  for (const auto& entry : draft.masquerade.entries) rules.masquerade.push_back(entry.value);
+  for (DraftVip& vip : draft.vips) {
+    Vip& done = rules.vips.emplace_back(std::move(vip.vip));
+    for (DraftService& service : vip.services) done.services.push_back(finish(std::move(service)));
+  }
+}
+
+Config read_config(const JsonValue& root, Errors& errors) {
+  Config config;
+  Draft draft;
+  const ObjectReader reader("the file", root, kSections, errors);
+  if (const JsonValue* schema = reader.find("$schema"); schema != nullptr && schema->kind != JsonKind::string) {
+    add_mismatch("$schema", *schema, "a string", errors);
+  }
+  if (const JsonValue* tun =
+          reader.require("tun", R"(a section with the VIPs' prefix: "tun": { "subnet": "203.0.113.8/29" })")) {
+    read_tun(*tun, config.tun, draft.subnets, errors);
+  }
+  if (const JsonValue* masquerade = reader.find("masquerade")) read_masquerade(*masquerade, draft.masquerade, errors);
+  draft.vips = read_vips(reader.require("vips", "a list of VIPs"), reader.find("defaults"), errors);
+  if (const JsonValue* flows = reader.find("flows")) read_flows(*flows, config.flows, errors);
+  if (const JsonValue* timeouts = reader.find("timeouts")) read_timeouts(*timeouts, config.rules.timeouts, errors);
+  if (const JsonValue* kernel = reader.find("kernel")) read_kernel(*kernel, config.kernel, errors);
+
+  resolve_masquerade(draft, errors);
+  check_subnets(draft.subnets, errors);
+  check_addresses(draft, errors);
+  check_services(draft, errors);
+  check_backends(draft, errors);
+  if (errors.empty()) finish(std::move(draft), config.rules);
+  return config;
+}
+
+}  // namespace
+}  // namespace config
+
+ConfigResult parse_config(std::string_view text) try {
+  ConfigResult result;
+  config::Errors errors(text);
+  config::JsonValue root;
+  if (config::parse_json(text, root, errors)) {
+    Config read = config::read_config(root, errors);
+    if (errors.empty()) result.config = std::move(read);
+  }
+  result.errors = errors.report();
+  return result;
+} catch (const std::exception& error) {  // out of memory: the running configuration stays
+  return {.config = std::nullopt,
+          .errors = {{.line = 1, .column = 1, .what = std::string("cannot be read: ") + error.what()}}};
+}
+
+}  // namespace vipgate

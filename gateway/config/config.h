@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vipgate/rules.h"
+
+namespace vipgate {
+
+/// The configuration file (README, "Configuration"), checked and with every default filled in.
+struct Config {
+  struct Tun {
+    std::string name = "tun0";
+    std::uint32_t mtu = 1500;   ///< bytes
+    std::uint32_t workers = 0;  ///< 0: as many as the machine has use for
+    bool offload = true;        ///< checksum and segmentation offload
+  };
+  struct Flows {
+    std::size_t max = 0;  ///< 0: as many as memory allows, at most 262,144
+    std::string state_dir = "/run/vipgate";
+  };
+  struct Kernel {
+    std::uint32_t rule_priority = 100;  ///< of the first policy rule; the others follow
+    std::uint32_t table = 187;          ///< routing table of our own
+    std::uint8_t protocol = 86;         ///< tag of our routes and rules
+    bool guard = true;                  ///< keep clients from reaching backends directly
+  };
+
+  Tun tun;
+  Flows flows;
+  Kernel kernel;
+  Rules rules;  ///< without `connected` and `host_addresses`: those are the running host's
+};
+
+/// One thing that is wrong with a configuration, and where.
+struct ConfigError {
+  std::size_t line = 0;    ///< from 1
+  std::size_t column = 0;  ///< from 1, in bytes
+  std::string what;        ///< the fault and its remedy
+};
+
+/// Either a configuration, or at least one error, in order of place.
+struct ConfigResult {
+  std::optional<Config> config;
+  std::vector<ConfigError> errors;
+};
+
+/// Checks everything before it gives up: all errors are reported at once (a syntax error alone, and of more than 100
+/// errors the first 100 and the number of the others). Throws nothing.
+ConfigResult parse_config(std::string_view text);
+
+/// "FILE:LINE:COLUMN: what", as compilers and editors know it.
+std::string format_error(std::string_view file, const ConfigError& error);
+
+}  // namespace vipgate

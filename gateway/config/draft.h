@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "vipgate/rules.h"
+
+// The rules while they are checked: every value that can clash with another one knows its place.
+namespace vipgate::config {
+
+template <typename T>
+struct Placed {
+  T value{};
+  std::size_t offset = 0;
+};
+
+struct DraftBackend {
+  Backend backend;                      ///< the name is empty until the service is complete
+  std::size_t offset = 0;               ///< of its address
+  std::size_t port_offset = 0;          ///< of its port, if it has one
+  std::optional<std::size_t> named_at;  ///< none: the name is ours
+};
+
+struct DraftPorts {
+  bool wildcard = false;
+  std::vector<Placed<PortRange>> ranges;  ///< sorted by first port
+};
+
+struct DraftService {
+  Service service;  ///< without ports, masquerade and backends: those are below
+  std::size_t offset = 0;
+  std::optional<std::size_t> named_at;
+  DraftPorts ports;
+  std::optional<Placed<Ipv4Address>> masquerade;
+  std::vector<DraftBackend> backends;
+};
+
+struct DraftVip {
+  Vip vip;  ///< without services: those are below
+  bool has_address = false;
+  std::size_t offset = 0;  ///< of its address
+  std::vector<DraftService> services;
+};
+
+/// A list that can be judged as a whole only if every entry could be read.
+template <typename T>
+struct DraftList {
+  bool given = false;
+  bool whole = true;
+  std::vector<Placed<T>> entries;
+};
+
+struct Draft {
+  DraftList<Ipv4Prefix> subnets;
+  DraftList<Ipv4Address> masquerade;
+  std::vector<DraftVip> vips;
+};
+
+}  // namespace vipgate::config

@@ -1,0 +1,149 @@
+#include "config/sections.h"
+
+#include <algorithm>
+
+#include "config/reader.h"
+
+namespace vipgate::config {
+namespace {
+
+constexpr std::size_t kMaxPathSize = 1024;
+constexpr std::size_t kMaxInterfaceName = 15;  // IFNAMSIZ - 1
+constexpr std::size_t kShards = 64;            // the flow space is cut into as many equal parts
+
+/// A number, or 0 for "auto".
+std::optional<std::int64_t> read_auto(std::string_view key, const JsonValue& value, IntegerRange range,
+                                      Errors& errors) {
+  if (value.kind == JsonKind::string && value.text == "auto") return 0;
+  if (value.kind == JsonKind::integer) return read_integer(key, value, range, errors);
+  add_mismatch(key, value,
+               "\"auto\" or a whole number (" + std::to_string(range.first) + " to " + std::to_string(range.last) + ")",
+               errors);
+  return std::nullopt;
+}
+
+/// What the kernel takes as a name (dev_valid_name), without '%', which asks it to put a number in.
+std::optional<std::string> read_interface_name(std::string_view key, const JsonValue& value, Errors& errors) {
+  const std::string& name = value.text;
+  const bool bad = value.kind != JsonKind::string || name.empty() || name.size() > kMaxInterfaceName || name == "." ||
+                   name == ".." || std::any_of(name.begin(), name.end(), [](char c) {
+                     const auto byte = static_cast<unsigned char>(c);
+                     return byte <= ' ' || byte >= 0x7F || c == '/' || c == ':' || c == '%';
+                   });
+  if (!bad) return name;
+  add_mismatch(key, value, "an interface name: 1 to 15 characters, no blanks, no '/', ':' or '%'", errors);
+  return std::nullopt;
+}
+
+std::optional<std::string> read_directory(std::string_view key, const JsonValue& value, Errors& errors) {
+  std::optional<std::string> path = read_text(key, value, kMaxPathSize, errors);
+  if (!path || path->starts_with('/')) return path;
+  add_mismatch(key, value, "an absolute path, such as \"/run/vipgate\"", errors);
+  return std::nullopt;
+}
+
+std::optional<std::int64_t> read_table(std::string_view key, const JsonValue& value, Errors& errors) {
+  constexpr std::int64_t kDefault = 253;  // RT_TABLE_DEFAULT, RT_TABLE_MAIN
+  constexpr std::int64_t kLocal = 255;    // RT_TABLE_LOCAL
+  const auto table = read_integer(key, value, {1, 0x7FFFFFFF, "a routing table"}, errors);
+  if (!table || *table < kDefault || *table > kLocal) return table;
+  add_mismatch(key, value, "a table of our own: 253 to 255 are the kernel's", errors);
+  return std::nullopt;
+}
+
+/// A prefix of addresses that hosts can have.
+std::optional<Ipv4Prefix> read_subnet(std::string_view key, const JsonValue& value, Errors& errors) {
+  static const std::array kRefused{Ipv4Prefix(Ipv4Address(0x7F000000), 8), Ipv4Prefix(Ipv4Address(0xE0000000), 4)};
+  const auto prefix = read_prefix(key, value, errors);
+  if (!prefix) return std::nullopt;
+  for (const Ipv4Prefix& refused : kRefused) {
+    if (!refused.contains(*prefix) && !prefix->contains(refused)) continue;
+    errors.add(value.offset, quoted(key) + ": " + prefix->to_string() + " overlaps " + refused.to_string() + ", " +
+                                 std::string(special_use(refused.address())) +
+                                 " network; write the prefix of your VIPs");
+    return std::nullopt;
+  }
+  return prefix;
+}
+
+void read_subnets(const JsonValue& value, DraftList<Ipv4Prefix>& subnets, Errors& errors) {
+  const auto add = [&](const JsonValue& item) {
+    const auto prefix = read_subnet("subnet", item, errors);
+    if (prefix) subnets.entries.push_back({*prefix, item.offset});
+    if (!prefix) subnets.whole = false;
+  };
+  subnets.given = true;
+  if (value.kind != JsonKind::array) return add(value);
+  for (const JsonValue& item : value.items) add(item);
+  if (!value.items.empty()) return;
+  errors.add(value.offset, R"("subnet": the list is empty; write the prefix of your VIPs, such as "203.0.113.8/29")");
+  subnets.whole = false;
+}
+
+struct TimeoutKey {
+  std::string_view name;
+  Duration Timeouts::*target;
+};
+constexpr std::array kTimeoutKeys{
+    TimeoutKey{"syn_sent", &Timeouts::syn_sent},
+    TimeoutKey{"syn_recv", &Timeouts::syn_recv},
+    TimeoutKey{"established", &Timeouts::established},
+    TimeoutKey{"fin_wait", &Timeouts::fin_wait},
+    TimeoutKey{"close_wait", &Timeouts::close_wait},
+    TimeoutKey{"last_ack", &Timeouts::last_ack},
+    TimeoutKey{"time_wait", &Timeouts::time_wait},
+    TimeoutKey{"close", &Timeouts::close},
+    TimeoutKey{"picked_up", &Timeouts::picked_up},
+    TimeoutKey{"udp_one_way", &Timeouts::udp_one_way},
+    TimeoutKey{"udp", &Timeouts::udp},
+    TimeoutKey{"icmp_query", &Timeouts::icmp_query},
+};
+
+std::optional<Timeouts> read_profile(std::string_view key, const JsonValue& value, Errors& errors) {
+  return read_choice<Timeouts>(key, value, {{"rfc", Timeouts{}}, {"linux", Timeouts::linux_profile()}}, errors);
+}
+
+}  // namespace
+
+void read_tun(const JsonValue& value, Config::Tun& tun, DraftList<Ipv4Prefix>& subnets, Errors& errors) {
+  static constexpr std::array kKeys{Key{"name"}, Key{"subnet"}, Key{"mtu"}, Key{"workers"}, Key{"offload"}};
+  const ObjectReader reader("\"tun\"", value, kKeys, errors);
+  reader.set(tun.name, "name", read_interface_name);
+  if (const JsonValue* subnet = reader.require("subnet", "the prefix of the VIPs, such as \"203.0.113.8/29\"")) {
+    read_subnets(*subnet, subnets, errors);
+  }
+  reader.set(tun.mtu, "mtu", read_integer, IntegerRange{576, 65535});
+  reader.set(tun.workers, "workers", read_auto, IntegerRange{1, 64});
+  reader.set(tun.offload, "offload", read_boolean);
+}
+
+void read_flows(const JsonValue& value, Config::Flows& flows, Errors& errors) {
+  static constexpr std::array kKeys{Key{"max"}, Key{"state_dir"}};
+  const ObjectReader reader("\"flows\"", value, kKeys, errors);
+  reader.set(flows.max, "max", read_auto, IntegerRange{1024, 16777216});
+  flows.max = (flows.max + kShards - 1) / kShards * kShards;
+  reader.set(flows.state_dir, "state_dir", read_directory);
+}
+
+void read_timeouts(const JsonValue& value, Timeouts& timeouts, Errors& errors) {
+  static constexpr std::array kKeys = [] {
+    std::array<Key, kTimeoutKeys.size() + 1> keys{Key{"profile"}};
+    for (std::size_t i = 0; i < kTimeoutKeys.size(); ++i) keys[i + 1].name = kTimeoutKeys[i].name;
+    return keys;
+  }();
+  const ObjectReader reader("\"timeouts\"", value, kKeys, errors);
+  reader.set(timeouts, "profile", read_profile);  // first: single values lie over it, wherever they stand
+  for (const TimeoutKey& key : kTimeoutKeys) reader.set(timeouts.*key.target, key.name, read_duration);
+}
+
+void read_kernel(const JsonValue& value, Config::Kernel& kernel, Errors& errors) {
+  static constexpr std::array kKeys{Key{"rule_priority"}, Key{"table"}, Key{"protocol"}, Key{"guard"}};
+  const ObjectReader reader("\"kernel\"", value, kKeys, errors);
+  reader.set(kernel.rule_priority, "rule_priority", read_integer, IntegerRange{1, 32000});
+  reader.set(kernel.table, "table", read_table);
+  // 0 to 4 are the kernel's own: unspec, redirect, kernel, boot, static (linux/rtnetlink.h).
+  reader.set(kernel.protocol, "protocol", read_integer, IntegerRange{5, 255});
+  reader.set(kernel.guard, "guard", read_boolean);
+}
+
+}  // namespace vipgate::config

@@ -1,0 +1,290 @@
+#include "config/services.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "config/ports.h"
+#include "config/reader.h"
+
+namespace vipgate::config {
+namespace {
+
+constexpr std::size_t kMaxNameSize = 64;
+
+template <typename T>
+struct Setting {
+  bool given = false;  // perhaps with a bad value, which was recorded
+  std::optional<T> value;
+
+  template <typename Read>
+  void read(const ObjectReader& reader, std::string_view key, Read reader_of_value) {
+    const JsonValue* found = reader.find(key);
+    if (found == nullptr) return;
+    given = true;
+    value = reader_of_value(key, *found, reader.errors());
+  }
+};
+
+/// What a service says itself, or the section "defaults" for all.
+struct ServiceKeys {
+  Setting<Placed<std::string>> name;
+  Setting<std::vector<Protocol>> protocols;
+  Setting<DraftPorts> ports;
+  Setting<SourceMode> source;
+  Setting<Placed<Ipv4Address>> masquerade;
+  Setting<Duration> idle_timeout;
+  Setting<bool> balance;
+  Setting<bool> affinity;
+  Setting<bool> helper;
+  Setting<std::vector<DraftBackend>> backends;
+};
+
+constexpr std::array kServiceKeys{
+    Key{"name"},
+    Key{"protocol"},
+    Key{"port"},
+    Key{"source"},
+    Key{"masquerade"},
+    Key{"idle_timeout"},
+    Key{"balance"},
+    Key{"affinity"},
+    Key{"helper"},
+    Key{"backends"},
+    Key{.name = "allow", .built = false},
+    Key{.name = "deny", .built = false},
+    Key{.name = "limits", .built = false},
+    Key{.name = "health", .built = false},
+};
+
+std::optional<Placed<std::string>> read_name(std::string_view key, const JsonValue& value, Errors& errors) {
+  auto name = read_text(key, value, kMaxNameSize, errors);
+  if (!name) return std::nullopt;
+  return Placed<std::string>{*std::move(name), value.offset};
+}
+
+std::optional<std::vector<Protocol>> read_protocols(std::string_view key, const JsonValue& value, Errors& errors) {
+  std::vector<Protocol> protocols;
+  const auto add = [&](const JsonValue& item) {
+    const auto protocol = read_choice<Protocol>(key, item, {{"tcp", Protocol::tcp}, {"udp", Protocol::udp}}, errors);
+    if (!protocol) return;
+    if (std::find(protocols.begin(), protocols.end(), *protocol) != protocols.end()) {
+      errors.add(item.offset, quoted(key) + ": " + quoted(item.text) + " is in the list twice; name it once");
+    }
+    protocols.push_back(*protocol);
+  };
+  if (value.kind == JsonKind::array) {
+    if (value.items.empty())
+      errors.add(value.offset, quoted(key) + ": the list is empty; write \"tcp\", \"udp\" or both");
+    for (const JsonValue& item : value.items) add(item);
+  } else {
+    add(value);
+  }
+  if (protocols.empty()) return std::nullopt;
+  std::sort(protocols.begin(), protocols.end());
+  return protocols;
+}
+
+std::optional<SourceMode> read_source(std::string_view key, const JsonValue& value, Errors& errors) {
+  return read_choice<SourceMode>(key, value,
+                                 {{"masquerade", SourceMode::masquerade}, {"preserve", SourceMode::preserve}}, errors);
+}
+
+std::optional<Placed<Ipv4Address>> read_placed_address(std::string_view key, const JsonValue& value, Errors& errors) {
+  const auto address = read_address(key, value, errors);
+  if (!address) return std::nullopt;
+  return Placed<Ipv4Address>{*address, value.offset};
+}
+
+std::optional<bool> read_balance(std::string_view key, const JsonValue& value, Errors& errors) {
+  return read_choice<bool>(key, value, {{"maglev", true}, {"round_robin", {}}, {"least_connections", {}}}, errors);
+}
+std::optional<bool> read_affinity(std::string_view key, const JsonValue& value, Errors& errors) {
+  return read_choice<bool>(key, value, {{"none", true}, {"client", {}}}, errors);
+}
+std::optional<bool> read_helper(std::string_view key, const JsonValue& value, Errors& errors) {
+  return read_choice<bool>(key, value, {{"none", true}, {"ftp", {}}}, errors);
+}
+
+std::optional<DraftBackend> read_backend(const JsonValue& value, Errors& errors) {
+  static constexpr std::array kKeys{Key{"name"}, Key{"address"}, Key{"port"}, Key{"weight"}, Key{"backup"}};
+  const ObjectReader reader("a backend", value, kKeys, errors);
+  DraftBackend draft;
+  Setting<Placed<std::string>> name;
+  name.read(reader, "name", read_name);
+  if (name.value) {
+    draft.backend.name = std::move(name.value->value);
+    draft.named_at = name.value->offset;
+  }
+  if (const JsonValue* port = reader.find("port")) {
+    draft.port_offset = port->offset;
+    if (const auto number = read_integer("port", *port, kPortRange, errors)) {
+      draft.backend.port = static_cast<std::uint16_t>(*number);
+    }
+  }
+  reader.set(draft.backend.weight, "weight", read_integer, IntegerRange{0, 65535});
+  bool backup = false;
+  reader.set(backup, "backup", read_false);
+
+  const JsonValue* address = reader.require("address", "the private address of a host, such as \"10.0.0.2\"");
+  if (address == nullptr) return std::nullopt;
+  const auto parsed = read_address("address", *address, errors);
+  if (!parsed) return std::nullopt;
+  draft.backend.address = *parsed;
+  draft.offset = address->offset;
+  return draft;
+}
+
+std::optional<std::vector<DraftBackend>> read_backends(std::string_view key, const JsonValue& value, Errors& errors) {
+  if (value.kind != JsonKind::array) {
+    add_mismatch(key, value, "a list of backends", errors);
+    return std::nullopt;
+  }
+  if (value.items.empty()) errors.add(value.offset, quoted(key) + ": the list is empty; write at least one backend");
+  std::vector<DraftBackend> backends;
+  for (const JsonValue& item : value.items) {
+    if (auto backend = read_backend(item, errors)) backends.push_back(*std::move(backend));
+  }
+  return backends;
+}
+
+ServiceKeys read_service_keys(const ObjectReader& reader) {
+  ServiceKeys keys;
+  keys.name.read(reader, "name", read_name);
+  keys.protocols.read(reader, "protocol", read_protocols);
+  keys.ports.read(reader, "port", read_ports);
+  keys.source.read(reader, "source", read_source);
+  keys.masquerade.read(reader, "masquerade", read_placed_address);
+  keys.idle_timeout.read(reader, "idle_timeout", read_duration);
+  keys.balance.read(reader, "balance", read_balance);
+  keys.affinity.read(reader, "affinity", read_affinity);
+  keys.helper.read(reader, "helper", read_helper);
+  keys.backends.read(reader, "backends", read_backends);
+  return keys;
+}
+
+ServiceKeys read_defaults(const JsonValue* value, Errors& errors) {
+  if (value == nullptr) return {};
+  const ObjectReader reader("\"defaults\"", *value, kServiceKeys, errors);
+  ServiceKeys keys = read_service_keys(reader);
+  if (const JsonValue* name = reader.find("name")) {
+    errors.add(name->offset, "\"name\": has no default, since names are unique; leave it out");
+  }
+  return keys;
+}
+
+/// "tcp/203.0.113.10:80": unique, since services of one VIP and protocol share no port.
+std::string default_name(const DraftService& service, Ipv4Address vip) {
+  std::string name;
+  for (const Protocol protocol : service.service.protocols) {
+    name += (name.empty() ? "" : "+") + std::string(protocol == Protocol::tcp ? "tcp" : "udp");
+  }
+  name += "/" + vip.to_string() + ":";
+  const auto& ranges = service.ports.ranges;
+  if (service.ports.wildcard) return name + "*";
+  if (!ranges.empty()) name += to_string(ranges.front().value);
+  if (ranges.size() > 1) name += ",...";
+  return name;
+}
+
+/// The service's own setting, else the default.
+template <typename T>
+std::optional<T> pick(Setting<T>& own, const Setting<T>& defaults) {
+  return own.given ? std::move(own.value) : defaults.value;
+}
+
+/// Records that a setting is neither the service's nor a default.
+void require(const ObjectReader& reader, std::string_view key, bool has_default, std::string_view noun) {
+  if (!has_default) reader.require(key, noun);
+}
+
+DraftService read_service(const JsonValue& value, Ipv4Address vip, const ServiceKeys& defaults, Errors& errors) {
+  const ObjectReader reader("a service", value, kServiceKeys, errors);
+  ServiceKeys own = read_service_keys(reader);
+  require(reader, "protocol", defaults.protocols.given, "\"tcp\", \"udp\" or a list of both");
+  require(reader, "port", defaults.ports.given, "a port, a range, a list or \"*\"");
+  require(reader, "backends", defaults.backends.given, "a list of backends");
+
+  DraftService draft;
+  draft.offset = value.offset;
+  draft.service.protocols = pick(own.protocols, defaults.protocols).value_or(std::vector<Protocol>{});
+  draft.service.source = pick(own.source, defaults.source).value_or(SourceMode::masquerade);
+  draft.service.idle_timeout = pick(own.idle_timeout, defaults.idle_timeout);
+  draft.masquerade = pick(own.masquerade, defaults.masquerade);
+  const bool own_ports = own.ports.given;
+  draft.ports = pick(own.ports, defaults.ports).value_or(DraftPorts{});
+  if (!own_ports) {
+    // Two services that take the same default clash where they stand, not where the default stands.
+    for (Placed<PortRange>& range : draft.ports.ranges) range.offset = value.offset;
+  }
+  draft.service.wildcard = draft.ports.wildcard;
+  draft.backends = pick(own.backends, defaults.backends).value_or(std::vector<DraftBackend>{});
+  for (DraftBackend& backend : draft.backends) {
+    check_backend_port(draft.ports, backend, errors);
+    Backend& named = backend.backend;
+    if (backend.named_at) continue;
+    named.name = named.port ? Endpoint{named.address, *named.port}.to_string() : named.address.to_string();
+  }
+  if (own.name.value) draft.named_at = own.name.value->offset;
+  draft.service.name = own.name.value ? std::move(own.name.value->value) : default_name(draft, vip);
+  return draft;
+}
+
+std::optional<bool> read_ping(std::string_view key, const JsonValue& value, Errors& errors) {
+  if (value.kind != JsonKind::string || value.text != "healthy") return read_boolean(key, value, errors);
+  add_not_built(key, value, "write true or false", errors);
+  return std::nullopt;
+}
+
+std::optional<Unmatched> read_unmatched(std::string_view key, const JsonValue& value, Errors& errors) {
+  return read_choice<Unmatched>(key, value, {{"reject", Unmatched::reject}, {"drop", Unmatched::drop}}, errors);
+}
+
+DraftVip read_vip(const JsonValue& value, const ServiceKeys& defaults, Errors& errors) {
+  static constexpr std::array kKeys{Key{"address"}, Key{"ping"},     Key{"unmatched"},
+                                    Key{"shared"},  Key{"services"}, Key{.name = "announce", .built = false}};
+  const ObjectReader reader("a VIP", value, kKeys, errors);
+  DraftVip draft;
+  draft.offset = value.offset;
+  if (const JsonValue* address =
+          reader.require("address", "an address of the tun's subnet, such as \"203.0.113.10\"")) {
+    const auto parsed = read_own_address("address", *address, errors);
+    draft.offset = address->offset;
+    draft.has_address = parsed.has_value();
+    draft.vip.address = parsed.value_or(Ipv4Address());
+  }
+  reader.set(draft.vip.ping, "ping", read_ping);
+  reader.set(draft.vip.unmatched, "unmatched", read_unmatched);
+  bool shared = false;
+  reader.set(shared, "shared", read_false);
+
+  const JsonValue* services = reader.require("services", "a list of services");
+  if (services == nullptr) return draft;
+  if (services->kind != JsonKind::array) {
+    add_mismatch("services", *services, "a list of services", errors);
+    return draft;
+  }
+  if (services->items.empty())
+    errors.add(services->offset, "\"services\": the list is empty; write at least one service");
+  for (const JsonValue& service : services->items) {
+    draft.services.push_back(read_service(service, draft.vip.address, defaults, errors));
+  }
+  return draft;
+}
+
+}  // namespace
+
+std::vector<DraftVip> read_vips(const JsonValue* section, const JsonValue* defaults, Errors& errors) {
+  const ServiceKeys keys = read_defaults(defaults, errors);
+  std::vector<DraftVip> vips;
+  if (section == nullptr) return vips;
+  const JsonValue& value = *section;
+  if (value.kind != JsonKind::array) {
+    add_mismatch("vips", value, "a list of VIPs", errors);
+    return vips;
+  }
+  if (value.items.empty()) errors.add(value.offset, "\"vips\": the list is empty; write at least one VIP");
+  for (const JsonValue& item : value.items) vips.push_back(read_vip(item, keys, errors));
+  return vips;
+}
+
+}  // namespace vipgate::config
