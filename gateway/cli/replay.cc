@@ -23,42 +23,30 @@ std::string verdict_name(const ReplayedPacket& packet) {
   return std::string(packet.own_output ? "own_output" : name_of(packet.verdict.action));
 }
 
-std::optional<std::string> reason_name(const ReplayedPacket& packet) {
-  if (packet.verdict.reason == Reason::none) return std::nullopt;
-  return std::string(name_of(packet.verdict.reason));
+std::string reason_name(const ReplayedPacket& packet) {
+  return packet.verdict.reason == Reason::none ? "" : std::string(name_of(packet.verdict.reason));
 }
 
-struct Target {
-  std::string service;
-  std::string backend;
-};
+Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
 
-std::optional<Target> target_of(const ReplayedPacket& packet, const Ruleset& ruleset) {
-  if (packet.verdict.service == Verdict::kNoService) return std::nullopt;
-  const Service& service = service_at(ruleset, packet.verdict.service);
-  return Target{service.name, service.backends[packet.verdict.backend].name};
-}
-
-void print_json(const ReplayedPacket& packet, const Ruleset& ruleset) {
-  const auto target = target_of(packet, ruleset);
-  const auto reason = reason_name(packet);
+void print_json(const ReplayedPacket& packet) {
   Json line;
   line["packet"] = packet.number;
   line["time"] = format_time(packet.time);
   line["verdict"] = verdict_name(packet);
-  line["reason"] = reason ? Json(*reason) : Json();
-  line["service"] = target ? Json(target->service) : Json();
-  line["backend"] = target ? Json(target->backend) : Json();
+  line["reason"] = text_or_null(reason_name(packet));
+  line["service"] = text_or_null(packet.service);
+  line["backend"] = text_or_null(packet.backend);
   line["in"] = packet.in;
   line["out"] = Json::array();
   for (const auto& out : packet.out) line["out"].push_back(describe(out));
   std::cout << line.dump() << '\n';
 }
 
-void print_text(const ReplayedPacket& packet, const Ruleset& ruleset) {
+void print_text(const ReplayedPacket& packet) {
   std::cout << packet.number << ' ' << format_time(packet.time) << ' ' << verdict_name(packet);
-  if (const auto reason = reason_name(packet)) std::cout << " (" << *reason << ')';
-  if (const auto target = target_of(packet, ruleset)) std::cout << ' ' << target->service << " -> " << target->backend;
+  if (const std::string reason = reason_name(packet); !reason.empty()) std::cout << " (" << reason << ')';
+  if (!packet.service.empty()) std::cout << ' ' << packet.service << " -> " << packet.backend;
   std::cout << "\n   in  " << packet.in << '\n';
   for (const auto& out : packet.out) std::cout << "   out " << describe(out) << '\n';
 }
@@ -125,7 +113,7 @@ ExitCode replay(const ReplayCommand& command) {
     if (!captured.ok()) return wrong_input(captured.status());
     if (!captured->has_value()) break;
     const ReplayedPacket packet = replay.process(**captured);
-    command.json ? print_json(packet, replay.ruleset()) : print_text(packet, replay.ruleset());
+    command.json ? print_json(packet) : print_text(packet);
     if (!writer) continue;
     for (const auto& out : packet.out) writer->write(packet.time, out);
   }

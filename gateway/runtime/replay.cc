@@ -43,11 +43,11 @@ Replay::Replay(FlowStorage storage, Rules rules, std::uint32_t mtu, std::uint64_
 /// Whether the gateway that was running when the capture was taken had sent the packet: it goes elsewhere than to us, and it comes from
 /// one of our addresses or goes to a backend, as only translated packets do.
 bool Replay::is_own_output(std::span<const std::uint8_t> ip) const {
-  const auto addresses = addresses_of(ip);
-  if (!addresses) return false;
+  const auto endpoints = endpoints_of(ip);
+  if (!endpoints) return false;
   const Rules& rules = rules_of(engine_.ruleset());
-  if (is_ours(rules, addresses->destination)) return false;
-  return is_ours(rules, addresses->source) || is_backend(rules, addresses->destination);
+  if (is_ours(rules, endpoints->destination.address)) return false;
+  return is_ours(rules, endpoints->source.address) || is_backend(rules, endpoints->destination.address);
 }
 
 ReplayedPacket Replay::process(const CapturedPacket& captured) {
@@ -73,7 +73,21 @@ ReplayedPacket Replay::process(const CapturedPacket& captured) {
   Collector collector(result.out);
   result.verdict = engine_.process(packet, captured.time, collector);
   if (result.verdict.action == Action::forward || result.verdict.action == Action::pass) collector.send(packet);
+  if (result.verdict.service != Verdict::kNoService) {
+    result.service = service_at(engine_.ruleset(), result.verdict.service).name;
+    result.backend = backend_of(result.verdict, captured.ip, packet.bytes);
+  }
   return result;
+}
+
+/// The backend of a packet that was forwarded: its endpoint, which is where the packet came from or where it goes; an ICMP error shows no
+/// port, and so gets the name.
+std::string Replay::backend_of(const Verdict& verdict, std::span<const std::uint8_t> in, std::span<const std::uint8_t> out) const {
+  const Backend& backend = service_at(engine_.ruleset(), verdict.service).backends[verdict.backend];
+  for (const auto& endpoint : {endpoints_of(in)->source, endpoints_of(out)->destination}) {
+    if (endpoint.address == backend.address && endpoint.port != 0) return endpoint.to_string();
+  }
+  return backend.name;
 }
 
 ReplaySummary Replay::summary() const {

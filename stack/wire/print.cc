@@ -51,10 +51,18 @@ std::string print_icmp(const Ipv4View& ip) {
 
 }  // namespace
 
-std::optional<PacketAddresses> addresses_of(std::span<const std::uint8_t> ip_packet) {
+std::optional<PacketEndpoints> endpoints_of(std::span<const std::uint8_t> ip_packet) {
   const auto ip = Ipv4View::parse(ip_packet);
   if (!ip) return std::nullopt;
-  return PacketAddresses{ip->source(), ip->destination()};
+  PacketEndpoints endpoints{{ip->source(), 0}, {ip->destination(), 0}};
+  const auto protocol = static_cast<Protocol>(ip->protocol());
+  const bool has_ports = protocol == Protocol::tcp || protocol == Protocol::udp;
+  static_assert(tcp::kSourcePort == udp::kSourcePort && tcp::kDestinationPort == udp::kDestinationPort);
+  if (has_ports && !ip->is_fragment() && ip->payload().size() >= udp::kHeader) {
+    endpoints.source.port = load16(ip->payload().data() + tcp::kSourcePort);
+    endpoints.destination.port = load16(ip->payload().data() + tcp::kDestinationPort);
+  }
+  return endpoints;
 }
 
 std::string describe(std::span<const std::uint8_t> ip_packet) {
