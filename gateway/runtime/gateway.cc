@@ -149,9 +149,10 @@ void Gateway::watch() {
     if (put_right.ok()) {
       for (const std::string& line : *put_right) log_warning(line);
       publish_rules();
-    } else {
+    } else if (put_right.status() != watch_trouble_) {  // what lasts is said once
       log_error(std::string(put_right.status().message()));
     }
+    watch_trouble_ = put_right.status();
     watch();
   });
 }

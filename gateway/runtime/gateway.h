@@ -51,6 +51,7 @@ class Gateway {
   std::unique_ptr<WorkerPool> workers_;
   Rules rules_;  ///< those of the configuration, and what they say about this host
   std::uint32_t generation_ = 1;
+  absl::Status watch_trouble_;  ///< why the last look at the kernel failed
   absl::Status result_;
 
   boost::asio::io_context context_{1};

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <netlink/route/addr.h>
+#include <netlink/route/link.h>
+#include <netlink/route/route.h>
+#include <netlink/route/rule.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "device/kernel.h"
+
+namespace vipgate {
+
+template <auto Free>
+struct NetlinkFree {
+  template <typename T>
+  void operator()(T* object) const {
+    Free(object);
+  }
+};
+using RouteObject = std::unique_ptr<rtnl_route, NetlinkFree<rtnl_route_put>>;
+using RuleObject = std::unique_ptr<rtnl_rule, NetlinkFree<rtnl_rule_put>>;
+using AddressObject = std::unique_ptr<rtnl_addr, NetlinkFree<rtnl_addr_put>>;
+
+// From libnl's objects.
+Link link_of(rtnl_link* source);  ///< without `master`
+HostAddress address_of(rtnl_addr* source, const std::string& device);
+std::vector<Route> routes_of(rtnl_route* source, const std::map<int, std::string>& devices);
+PolicyRule rule_of(rtnl_rule* source, nl_msg* message);  ///< `message`: what `source` was parsed from
+
+// To libnl's objects. `device` is the index of the device that the value names.
+RuleObject to_netlink(const PolicyRule& rule);
+RouteObject to_netlink(const Route& route, int device);
+AddressObject to_netlink(const HostAddress& address, int device);
+
+}  // namespace vipgate

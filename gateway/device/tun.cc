@@ -1,0 +1,247 @@
+#include "device/tun.h"
+
+#include <fcntl.h>
+#include <linux/ethtool.h>
+#include <linux/if_tun.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "device/lock.h"
+#include "device/netlink.h"
+
+namespace vipgate {
+namespace {
+
+// Linux 6.2; older headers lack them.
+constexpr unsigned kTunUso4 = 0x20;
+constexpr unsigned kTunUso6 = 0x40;
+constexpr unsigned kOffloadAll = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN | kTunUso4 | kTunUso6;
+constexpr unsigned kOffloadOld = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
+
+constexpr short kFlags = static_cast<short>(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE);
+constexpr auto kExclusive = static_cast<unsigned short>(IFF_TUN_EXCL);
+
+constexpr int kMaxInterrupts = 8;
+constexpr std::chrono::milliseconds kPause{20};
+
+template <typename Call>
+IoResult transfer(Call call) {
+  for (int i = 0; i < kMaxInterrupts; ++i) {
+    const ssize_t n = call();
+    if (n >= static_cast<ssize_t>(sizeof(VirtioHeader))) {
+      return {IoStatus::ok, static_cast<std::size_t>(n) - sizeof(VirtioHeader), 0};
+    }
+    if (n >= 0) return {IoStatus::error, 0, EPROTO};
+    if (errno == EAGAIN) return {IoStatus::again, 0, 0};
+    if (errno != EINTR) return {IoStatus::error, 0, errno};
+  }
+  return {IoStatus::again, 0, 0};
+}
+
+void set_name(ifreq& request, std::string_view name) {
+  std::memcpy(request.ifr_name, name.data(), std::min(name.size(), sizeof(request.ifr_name) - 1));
+}
+
+template <typename Command>
+bool ethtool(const std::string& name, Command& command) {
+  const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request{};
+  set_name(request, name);
+  request.ifr_data = reinterpret_cast<char*>(&command);
+  return socket && ::ioctl(socket.get(), SIOCETHTOOL, &request) == 0;
+}
+
+/// A TUN has carrier as long as some process has a queue of it, up or not. (Ethtool and interface flags know it only
+/// while it is up.)
+bool has_carrier(const std::string& name) {
+  const absl::StatusOr<std::unique_ptr<NetlinkKernel>> kernel = NetlinkKernel::open();
+  if (!kernel.ok()) return false;
+  const absl::StatusOr<std::vector<Link>> links = (*kernel)->links();
+  return links.ok() &&
+         std::any_of(links->begin(), links->end(), [&](const Link& link) { return link.name == name && link.carrier; });
+}
+
+/// Ok for a TUN, whether multi-queue or not.
+absl::Status check_kind(const std::string& name) {
+  ethtool_drvinfo info{};
+  info.cmd = ETHTOOL_GDRVINFO;
+  const bool known = ethtool(name, info);
+  if (known && std::string_view(info.driver) == "tun" && std::string_view(info.bus_info) == "tun") {
+    return absl::OkStatus();
+  }
+  const std::string kind = known ? absl::StrCat(" (", info.driver, ")") : std::string();
+  return absl::FailedPreconditionError(
+      absl::StrCat(name, " is a device of another kind", kind, ", not a TUN. Choose another tun.name"));
+}
+
+absl::StatusOr<UniqueFd> open_clone_device() {
+  UniqueFd fd(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  if (fd) return fd;
+  const int error = errno;
+  switch (error) {
+    case ENOENT:
+      return absl::NotFoundError(
+          "/dev/net/tun is missing. Remedy: 'modprobe tun', or 'mkdir -p /dev/net && mknod /dev/net/tun c 10 200'; "
+          "a container needs '--device /dev/net/tun'");
+    case ENODEV:
+    case ENXIO:
+      return absl::NotFoundError("/dev/net/tun is there, but the kernel has no TUN driver. Remedy: 'modprobe tun'");
+    case EPERM:
+    case EACCES:
+      return absl::PermissionDeniedError(
+          "no right to open /dev/net/tun. Remedy: run as root, or give the process the device "
+          "(a container needs '--device /dev/net/tun') and CAP_NET_ADMIN");
+    default:
+      return absl::ErrnoToStatus(error, "cannot open /dev/net/tun");
+  }
+}
+
+/// 0 or errno.
+int attach(int fd, const std::string& name, bool exclusive) {
+  ifreq request{};
+  set_name(request, name);
+  request.ifr_flags = kFlags;
+  if (exclusive) request.ifr_flags = static_cast<short>(static_cast<unsigned short>(kFlags) | kExclusive);
+  return ::ioctl(fd, TUNSETIFF, &request) == 0 ? 0 : errno;
+}
+
+absl::Status attach_error(int error, const std::string& name, std::size_t queue) {
+  switch (error) {
+    case EPERM:
+      return absl::PermissionDeniedError(
+          absl::StrCat("no right to make or attach to ", name, ". Remedy: run as root or with CAP_NET_ADMIN"));
+    case EINVAL:
+      if (absl::Status kind = check_kind(name); !kind.ok()) return kind;
+      return absl::FailedPreconditionError(absl::StrCat(
+          name, " is a TUN with a single queue, which cannot become one with several. Remove it ('ip link delete ",
+          name, "'; vipgate makes its own) or choose another tun.name"));
+    case EBUSY:
+      return absl::FailedPreconditionError(
+          absl::StrCat(name, " is held by another program. End it or choose another tun.name"));
+    case E2BIG:
+      return absl::ResourceExhaustedError(absl::StrCat(name, " takes no more than ", queue,
+                                                       " queues (another program may hold some). Lower tun.workers"));
+    default:
+      return absl::ErrnoToStatus(error, absl::StrCat("cannot make or attach to ", name));
+  }
+}
+
+/// The settings belong to the device: an earlier owner may have left others.
+absl::StatusOr<unsigned> configure(int fd, const TunOptions& options) {
+  int header_size = sizeof(VirtioHeader);
+  if (::ioctl(fd, TUNSETVNETHDRSZ, &header_size) != 0)
+    return absl::ErrnoToStatus(errno, "cannot set the virtio header size");
+  int native = 0;
+  if (::ioctl(fd, TUNSETVNETLE, &native) != 0) return absl::ErrnoToStatus(errno, "cannot set the virtio byte order");
+  // Programs outlive the process that loaded them. Kernels before 4.16 know none.
+  int none = -1;
+  (void)::ioctl(fd, TUNSETSTEERINGEBPF, &none);
+  (void)::ioctl(fd, TUNSETFILTEREBPF, &none);
+
+  std::optional<unsigned> accepted;
+  for (const unsigned bits : {kOffloadAll, kOffloadOld, 0U}) {
+    if (!options.offload && bits != 0) continue;
+    if (::ioctl(fd, TUNSETOFFLOAD, static_cast<unsigned long>(bits)) == 0) {
+      accepted = bits;
+      break;
+    }
+  }
+  if (!accepted) return absl::ErrnoToStatus(errno, absl::StrCat("cannot set the offloads of ", options.name));
+  return *accepted;
+}
+
+using Deadline = std::chrono::steady_clock::time_point;
+
+absl::StatusOr<UniqueFd> take_lock(const std::string& name, Deadline deadline) {
+  while (true) {
+    absl::StatusOr<UniqueFd> lock = take_namespace_lock(absl::StrCat("tun/", name));
+    if (lock.ok() || !absl::IsAlreadyExists(lock.status())) return lock;
+    if (std::chrono::steady_clock::now() >= deadline) {
+      return absl::AlreadyExistsError(absl::StrCat("a gateway runs on ", name, " already (", lock.status().message(),
+                                                   "). End it or choose another tun.name"));
+    }
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
+bool wait_until_free(const std::string& name, Deadline deadline) {
+  while (has_carrier(name)) {
+    if (std::chrono::steady_clock::now() >= deadline) return false;
+    std::this_thread::sleep_for(kPause);
+  }
+  return true;
+}
+
+}  // namespace
+
+bool IoResult::device_gone() const {
+  return status == IoStatus::error && (error == EBADFD || error == EBADF || error == ENODEV);
+}
+
+ReadResult TunQueue::read(std::span<std::uint8_t> buffer, VirtioHeader& virtio) {
+  iovec parts[2] = {{&virtio, sizeof(virtio)}, {buffer.data(), buffer.size()}};
+  return transfer([&] { return ::readv(fd_.get(), parts, 2); });
+}
+
+WriteResult TunQueue::write(const Packet& packet) {
+  VirtioHeader virtio = packet.virtio;
+  const iovec parts[2] = {{&virtio, sizeof(virtio)}, {packet.bytes.data(), packet.bytes.size()}};
+  return transfer([&] { return ::writev(fd_.get(), parts, 2); });
+}
+
+absl::StatusOr<TunDevice> TunDevice::open(const TunOptions& options) {
+  if (options.name.empty() || options.name.size() >= IFNAMSIZ ||
+      options.name.find_first_of("%/: \t\n") != std::string::npos || options.name == "." || options.name == "..") {
+    return absl::InvalidArgumentError(absl::StrCat("'", options.name, "' is no name for a device: 1 to ", IFNAMSIZ - 1,
+                                                   " characters without blanks, '/', ':' and '%'"));
+  }
+  if (options.queues == 0 || options.queues > kMaxQueues) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a TUN has 1 to ", kMaxQueues, " queues, not ", options.queues, ". Change tun.workers"));
+  }
+
+  TunDevice device;
+  device.name_ = options.name;
+  const Deadline deadline = std::chrono::steady_clock::now() + options.patience;
+  absl::StatusOr<UniqueFd> lock = take_lock(options.name, deadline);
+  if (!lock.ok()) return lock.status();
+  device.lock_ = *std::move(lock);
+
+  for (std::size_t queue = 0; queue < options.queues; ++queue) {
+    absl::StatusOr<UniqueFd> fd = open_clone_device();
+    if (!fd.ok()) return fd.status();
+    int error = attach(fd->get(), options.name, queue == 0);
+    if (queue == 0) device.created_ = error == 0;
+    if (queue == 0 && error == EBUSY) {  // the name is taken, perhaps by a device that a killed predecessor left
+      if (absl::Status kind = check_kind(options.name); !kind.ok()) return kind;
+      error = wait_until_free(options.name, deadline) ? attach(fd->get(), options.name, false) : EBUSY;
+    }
+    if (error != 0) return attach_error(error, options.name, queue);
+    device.queues_.emplace_back(*std::move(fd));
+  }
+  const int first = device.queues_.front().fd();
+  absl::StatusOr<unsigned> offload = configure(first, options);
+  if (!offload.ok()) return offload.status();
+  device.offload_ = *offload;
+  // Last, so that a device whose making failed half-way goes away by itself.
+  if (::ioctl(first, TUNSETPERSIST, 1UL) != 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot make ", options.name, " persistent"));
+  }
+  return device;
+}
+
+}  // namespace vipgate

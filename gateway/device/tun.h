@@ -1,0 +1,82 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "device/unique_fd.h"
+#include "vipgate/packet.h"
+
+namespace vipgate {
+
+enum class IoStatus : std::uint8_t {
+  ok,
+  again,  ///< nothing to read, or no room to write: wait for the descriptor
+  error,
+};
+
+struct IoResult {
+  IoStatus status = IoStatus::ok;
+  std::size_t size = 0;  ///< bytes of the packet, without the virtio header; with `ok` only
+  int error = 0;         ///< errno; with `error` only
+
+  /// The device was deleted: no later call can succeed. Other errors concern this one packet.
+  bool device_gone() const;
+};
+using ReadResult = IoResult;
+using WriteResult = IoResult;
+
+/// One queue of a TUN: system calls and nothing else. A queue is used by one thread; several queues are independent.
+class TunQueue {
+ public:
+  explicit TunQueue(UniqueFd fd) : fd_(std::move(fd)) {}
+
+  /// Reads one packet. `buffer` has room for kMaxPacketSize bytes: the kernel cuts off what does not fit and does not
+  /// say so.
+  ReadResult read(std::span<std::uint8_t> buffer, VirtioHeader& virtio);
+  WriteResult write(const Packet& packet);
+
+  int fd() const { return fd_.get(); }
+
+ private:
+  UniqueFd fd_;
+};
+
+struct TunOptions {
+  std::string name = "tun0";
+  std::size_t queues = 1;
+  bool offload = true;
+  /// How long to wait for a predecessor that is just being killed to let go of the device.
+  std::chrono::milliseconds patience{1000};
+};
+
+/// A persistent multi-queue TUN and the lock that keeps a second gateway off it: a second process could attach more
+/// queues to the device and would silently get a part of the packets.
+class TunDevice {
+ public:
+  static constexpr std::size_t kMaxQueues = 256;  ///< MAX_TAP_QUEUES of drivers/net/tun.c
+
+  /// Creates the device, or attaches to one that is there. It is not up yet.
+  static absl::StatusOr<TunDevice> open(const TunOptions& options);
+
+  const std::string& name() const { return name_; }
+  bool created() const { return created_; }      ///< false: it was there, as after a kill
+  unsigned offload() const { return offload_; }  ///< the TUN_F_ bits that the kernel accepted
+  std::vector<TunQueue>& queues() { return queues_; }
+
+ private:
+  TunDevice() = default;
+
+  std::string name_;
+  bool created_ = false;
+  unsigned offload_ = 0;
+  UniqueFd lock_;
+  std::vector<TunQueue> queues_;
+};
+
+}  // namespace vipgate

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "config/config.h"
+#include "device/kernel.h"
+#include "vipgate/address.h"
+
+namespace vipgate {
+
+/// What was read from the kernel, for planning and comparing.
+struct KernelView {
+  std::vector<Link> links{};
+  std::vector<HostAddress> addresses{};
+  std::vector<Route> main_routes{};
+  std::vector<Route> table_routes{};  ///< of Config::Kernel::table
+  std::vector<PolicyRule> rules{};
+  std::vector<std::uint8_t>
+      earlier_protocols{};         ///< that vipgate marked its routes with under an earlier configuration
+  bool forwarding_before = false;  ///< ip_forward was on before vipgate (or a killed predecessor of it) touched it
+  bool reverse_filter = false;     ///< conf.all.rp_filter is not 0
+  bool ipv6 = false;               ///< the TUN can have IPv6
+};
+
+/// A desired piece of kernel state and the reason for it, which goes into the log.
+template <typename T>
+struct Wanted {
+  T value{};
+  std::string why{};
+
+  bool operator==(const Wanted&) const = default;
+};
+
+struct Sysctl {
+  std::string key;
+  std::string value;
+
+  bool operator==(const Sysctl&) const = default;
+};
+
+/// The kernel state that a configuration needs on a host.
+struct KernelPlan {
+  std::string device{};  ///< the TUN
+  std::uint32_t mtu = 0;
+  std::vector<Wanted<Sysctl>> device_sysctls{};  ///< of the TUN; before it is up
+  std::optional<Wanted<HostAddress>> address{};
+  std::vector<Wanted<Route>> routes{};
+  std::vector<Wanted<PolicyRule>> rules{};
+  std::vector<Wanted<Sysctl>> sysctls{};  ///< last, when the guard stands
+  std::vector<std::string> warnings{};
+
+  bool operator==(const KernelPlan&) const = default;
+};
+
+/// Policy rules that divert the replies of `preserve` backends at most: the kernel walks the list for every packet.
+inline constexpr std::size_t kMaxPreserveRules = 64;
+/// Above kMaxPreserveRules there is a warning, above this an error.
+inline constexpr std::size_t kMaxGuardRules = 256;
+
+/// What kernel state `config` needs, given what is there. Makes no system call. Errors name a conflict and its remedy.
+absl::StatusOr<KernelPlan> plan_kernel(const Config& config, const KernelView& view);
+
+/// The fewest prefixes that cover exactly `prefixes` and not one address more. Sorted.
+std::vector<Ipv4Prefix> aggregate(std::vector<Ipv4Prefix> prefixes);
+
+/// Fills in what Rules says about this host: its networks and its addresses.
+void read_host_networks(const KernelView& view, const std::string& tun, Rules& rules);
+
+}  // namespace vipgate

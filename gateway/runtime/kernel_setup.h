@@ -1,0 +1,91 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "config/config.h"
+#include "device/kernel.h"
+#include "device/unique_fd.h"
+#include "runtime/kernel_plan.h"
+#include "runtime/kernel_state.h"
+
+namespace vipgate {
+
+/// Whether the TUN was there before TunDevice::open().
+enum class TunOrigin { created, found };
+
+/// Brings the kernel into the state that the configuration needs, keeps it there, and takes everything back at the end.
+///
+/// What belongs to vipgate carries its protocol number (rules), or that and its device or table (routes); nothing else
+/// is ever removed. What is changed rather than added is noted in the state folder first. An object that is dropped
+/// without restore() leaves all as it is, like a kill; the next one takes it over.
+class KernelSetup {
+ public:
+  using Log = std::function<void(const std::string&)>;  ///< one line "what — why" a change
+
+  KernelSetup(KernelInterface& kernel, Log log) : kernel_(kernel), log_(std::move(log)) {}
+
+  /// At the start and after each reload. When the first one fails, everything is undone, a killed predecessor's
+  /// leftovers included; when a later one fails, the previous state holds. `origin` counts the first time; after it the
+  /// TUN's name must not change.
+  absl::Status apply(const Config& config, TunOrigin origin);
+
+  /// Every second: looks whether all still stands, follows interfaces and routes that changed, and returns a line for
+  /// each thing that it changed. NotFound: the TUN was deleted, nothing works any more. Other errors may pass: the next
+  /// call tries again.
+  absl::StatusOr<std::vector<std::string>> check();
+
+  /// Takes back everything, the TUN included where it is vipgate's. What fails is logged, and left for the next start.
+  void restore();
+
+  /// What was read last. Its links and addresses tell the engine about this host: read_host_networks().
+  const KernelView& view() const { return view_; }
+
+ private:
+  using Lines = std::vector<std::string>;
+
+  absl::Status begin(const Config& config, TunOrigin origin);
+  absl::Status take_lock(std::uint8_t protocol);
+  absl::Status update(const Config& config, const std::string& removed_why, Lines& lines);
+  absl::StatusOr<KernelView> read_view(const Config& config);
+  absl::Status check_device(const KernelView& view);
+
+  absl::Status reconcile(const KernelPlan& plan, const std::string& removed_why, Lines& lines);
+  absl::Status reconcile_device(const KernelPlan& plan, Lines& lines);
+  absl::Status reconcile_routes(const KernelPlan& plan, const std::string& removed_why, Lines& lines);
+  absl::Status reconcile_rules(const KernelPlan& plan, const std::string& removed_why, Lines& lines);
+  absl::Status reconcile_sysctls(const std::vector<Wanted<Sysctl>>& wanted, Lines& lines);
+  bool is_of_device(const std::string& key) const;
+  absl::Status note(const Sysctl& wanted, const std::string& before);
+
+  void take_back();
+  bool restore_sysctls(bool of_device);
+  bool restore_routes();
+  bool restore_rules();
+  bool restore_device();
+  /// Logs the line, or the error. False: it is still there.
+  bool logged(const absl::Status& status, const std::string& line);
+
+  absl::StatusOr<std::vector<Route>> own_routes();
+  absl::StatusOr<std::vector<PolicyRule>> own_rules();
+
+  KernelInterface& kernel_;
+  Log log_;
+  UniqueFd lock_;
+  std::uint8_t locked_protocol_ = 0;
+  std::optional<KernelStateFile> file_;
+  KernelState state_;
+  std::optional<Config> config_;  ///< the one that holds
+  KernelPlan plan_;
+  KernelView view_;
+  int device_index_ = 0;
+  int checks_ = 0;
+  bool look_again_ = false;
+};
+
+}  // namespace vipgate
