@@ -65,6 +65,7 @@ struct Transit {
   AddressRole source;
   AddressRole destination;
   std::uint8_t shard = 0;
+  FlowId replaces = kNoFlow;  ///< a closed flow with the same tuple, which goes when this packet opens a new one
 };
 
 struct Engine::State {
@@ -179,7 +180,8 @@ Verdict Engine::State::follow(Transit& transit, FlowHit hit, Time now, PacketSin
     const TcpResult result = tcp_track(flow.tcp, hit.direction, TcpSegment::of(transit.view.tcp));
     if (result.outcome == TcpOutcome::invalid) return drop(result.reason, transit.shard);
     if (result.outcome == TcpOutcome::reopen) {
-      table.erase(hit.id);
+      // The old flow stays until then: it knows whether its source port may be used again.
+      transit.replaces = hit.id;
       return begin(transit, now, sink);
     }
     refresh = result.refresh;
@@ -258,6 +260,7 @@ Verdict Engine::State::open(Transit& transit, std::uint16_t service_index, Time 
 
   FlowTable& table = table_of(transit.shard);
   if (source->reclaimed != kNoFlow) table.erase(source->reclaimed);
+  if (transit.replaces != kNoFlow && transit.replaces != source->reclaimed) table.erase(transit.replaces);
   if (table.insert(candidate, flow_timeout(candidate)) == kNoFlow) return refuse(transit, Reason::table_full, now, sink);
   ++counters.flows_opened;
   rewrite(transit.packet, transit.view, candidate.reply.reversed());

@@ -5,7 +5,7 @@ namespace vipgate {
 Duration timeout_of(const FlowRecord& flow, const Timeouts& timeouts, std::optional<Duration> idle) {
   switch (flow.protocol) {
     case Protocol::tcp:
-      if (idle && flow.tcp.state == TcpState::established && !tcp_is_liberal(flow.tcp)) return *idle;
+      if (idle && flow.tcp.state == TcpState::established && !tcp_is_half_open(flow.tcp)) return *idle;
       return tcp_timeout(flow.tcp, timeouts);
     case Protocol::udp:
       return flow.answered == 0 ? timeouts.udp_one_way : idle.value_or(timeouts.udp);

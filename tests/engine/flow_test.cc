@@ -86,6 +86,17 @@ TEST(Flow, Rfc1122_TimeWaitIsReopenedByANewSyn) {
   EXPECT_EQ(world.flows(), 1U);
 }
 
+// A backend that closed first holds TIME-WAIT for the port it knows; while there are others, a new connection gets one of those.
+TEST(Flow, Rfc6191_APortInTheBackendsTimeWaitRestsWhenItsClientComesAgain) {
+  World world(rules_with({{.name = "web"}}));
+  Connection first(world, kClient);
+  ASSERT_TRUE(first.open() && first.exchange() && first.close_by_backend());
+  const Outcome again = world.send(tcp(kClient, kVip).syn().seq(5));
+  ASSERT_EQ(again.verdict.action, Action::forward);
+  EXPECT_NE(source_of(again.out[0]).to_string(), first.source());
+  EXPECT_EQ(world.flows(), 1U) << "the old flow made room";
+}
+
 // 2,000 connections a second for a minute to one backend from one client: more than there are ports, all within TIME_WAIT's 240 s. Either
 // end may be the one that closes.
 class ConnectionRate : public testing::TestWithParam<bool> {};
