@@ -194,6 +194,7 @@ absl::Status KernelSetup::reconcile_device(const KernelPlan& plan, Lines& lines)
   // Not taken away again before the end: the routes of a device go with its last address.
   if (!plan.address || has(view_.addresses, plan.address->value)) return absl::OkStatus();
   if (absl::Status status = kernel_.add_address(plan.address->value); !status.ok()) return status;
+  view_.addresses.push_back(plan.address->value);  // the engine has to know it as this host's from the first packet on
   const std::vector<Wanted<HostAddress>> before =
       plan_.address ? std::vector<Wanted<HostAddress>>{*plan_.address} : std::vector<Wanted<HostAddress>>{};
   lines.push_back(added(absl::StrCat("address ", plan.address->value.to_string()), before, *plan.address));
