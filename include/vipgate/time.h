@@ -6,7 +6,7 @@ namespace vipgate {
 
 using Duration = std::chrono::nanoseconds;
 
-/// The engine's own time line: monotonic, with any origin. Nothing in the engine reads a clock; whoever calls it says what time it is
+/// The engine's own time line: monotonic, from any origin that is not in its future. Nothing in the engine reads a clock; whoever calls it says what time it is
 /// (CLOCK_BOOTTIME in the gateway, the capture's time stamps in `replay`).
 struct EngineClock {
   using rep = Duration::rep;

@@ -26,7 +26,7 @@ class ExpiryWheel {
   /// The next flow whose slot has come, taken out of the wheel; kNoFlow when there is none at `now`. Steps over at most kSlots slots.
   FlowId take_due(std::span<FlowRecord> records, Time now);
 
-  /// When the slot at hand ends: no flow is handed out before.
+  /// When the slot after the one at hand comes due.
   Time next_tick() const { return Time(kTick * (tick_ + 1)); }
 
  private:

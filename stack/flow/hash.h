@@ -9,7 +9,8 @@ namespace vipgate {
 /// Keyed hashes, so that nobody outside can choose packets that meet in one bucket, shard or source port.
 class KeyedHash {
  public:
-  explicit KeyedHash(std::uint64_t seed) : first_(mix(seed, 0x9e3779b97f4a7c15)), second_(mix(seed, 0xd1b54a32d192ed03)) {}
+  explicit KeyedHash(std::uint64_t seed)
+      : first_(mix(seed ^ 0x9e3779b97f4a7c15, 0xd1b54a32d192ed03)), second_(mix(seed ^ 0x8cb92ba72f3d8dd7, first_)) {}
 
   std::uint64_t operator()(std::uint64_t a, std::uint64_t b = 0) const { return mix(a ^ first_, b ^ second_); }
 
@@ -24,8 +25,10 @@ class KeyedHash {
   }
 
  private:
-  /// Both halves of a 128-bit product folded, twice: one round leaves a zero operand zero.
-  static std::uint64_t mix(std::uint64_t a, std::uint64_t b) { return fold(fold(a + 0xa0761d6478bd642f, b | 1), 0xe7037ed1a0b428db); }
+  /// Both halves of a 128-bit product folded, twice: one round would leave the lowest bits of small operands almost as they are.
+  static std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
+    return fold(fold(a, b) + 0xa0761d6478bd642f, 0xe7037ed1a0b428db);
+  }
 
   static std::uint64_t fold(std::uint64_t a, std::uint64_t b) {
     __extension__ using Wide = unsigned __int128;

@@ -386,9 +386,9 @@ bool tcp_closed_by_reply_first(const TcpTrack& track) {
 }
 
 bool tcp_syn_exceeds(const TcpTrack& old, const TcpSegment& syn) {
-  const bool newer =
-      !old.has(TcpTrack::kTimestamps) || !syn.options.timestamp || after(*syn.options.timestamp, old.last_timestamp);
-  return after(syn.sequence, old.peer(Direction::original).end) && newer;
+  const bool comparable = old.has(TcpTrack::kTimestamps) && syn.options.timestamp;
+  if (comparable && *syn.options.timestamp != old.last_timestamp) return after(*syn.options.timestamp, old.last_timestamp);
+  return after(syn.sequence, old.peer(Direction::original).end);
 }
 
 }  // namespace vipgate

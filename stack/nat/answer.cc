@@ -41,11 +41,9 @@ void turn_into_echo_reply(Packet& packet, const PacketView& request) {
   store32(ip + ipv4::kDestination, source.value());
   store16(ip + ipv4::kChecksum, header.apply(checksum));  // swapped addresses leave the sum as it is
 
-  std::uint8_t* message = ip + request.ip.header_length();
-  ChecksumChange type;
-  type.replace16(load16(message), icmp::kEchoReply << 8);
-  store16(message, icmp::kEchoReply << 8);
-  store16(message + icmp::kChecksum, type.apply(load16(message + icmp::kChecksum)));
+  const std::span<std::uint8_t> message(ip + request.ip.header_length(), request.icmp.bytes().size());
+  message[icmp::kType] = icmp::kEchoReply;
+  icmp::write_checksum(message);
 }
 
 std::optional<Packet> make_reset(const PacketView& segment, std::span<std::uint8_t, kAnswerBufferSize> buffer) {
@@ -81,7 +79,7 @@ std::optional<Packet> make_unreachable(const PacketView& about, std::uint8_t cod
   message[icmp::kType] = icmp::kUnreachable;
   message[icmp::kCode] = code;
   std::memcpy(message.data() + icmp::kHeader, about.ip.header().data(), quoted);
-  store16(message.data() + icmp::kChecksum, static_cast<std::uint16_t>(~checksum_sum(message)));
+  icmp::write_checksum(message);
   return packet;
 }
 

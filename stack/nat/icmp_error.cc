@@ -74,9 +74,7 @@ void translate_error(Packet& packet, const PacketView& error, const QuotedPacket
   std::uint8_t* ip = packet.bytes.data();
   std::uint8_t* message = ip + error.ip.header_length();
   rewrite_quote(message + icmp::kHeader, quoted, sent);
-  store16(message + icmp::kChecksum, 0);
-  const std::span<const std::uint8_t> bytes(message, error.icmp.bytes().size());
-  store16(message + icmp::kChecksum, static_cast<std::uint16_t>(~checksum_sum(bytes)));
+  icmp::write_checksum({message, error.icmp.bytes().size()});
 
   const bool preserved = flow.reply.destination == flow.original.source;
   const bool keeps_source = direction == Direction::original && preserved;

@@ -1,27 +1,20 @@
 #include "nat/maglev.h"
 
 #include <algorithm>
+#include <array>
 
 #include "flow/hash.h"
 
 namespace vipgate {
 namespace {
 
-constexpr std::uint32_t kSlotsPerEntry = 100;  // at most 1 % difference between equal entries (NSDI 2016, §5.3)
-constexpr std::uint32_t kMaxSize = 65537;      // a prime; the size that the paper's authors run
+constexpr std::size_t kSlotsPerEntry = 100;  // at most 1 % difference between equal entries (NSDI 2016, §5.3)
+constexpr std::array<std::uint32_t, 3> kSizes = {2039, 16381, 65537};  // primes; the last is the one that the paper's authors run
 constexpr std::uint16_t kEmpty = 0xffff;
 
-bool is_prime(std::uint32_t n) {
-  for (std::uint32_t d = 2; d * d <= n; ++d) {
-    if (n % d == 0) return false;
-  }
-  return n >= 2;
-}
-
 std::uint32_t table_size(std::size_t entries) {
-  std::uint32_t size = static_cast<std::uint32_t>(std::min<std::size_t>(entries * kSlotsPerEntry, kMaxSize));
-  while (!is_prime(size)) ++size;
-  return size;
+  const auto* size = std::find_if(kSizes.begin(), kSizes.end() - 1, [&](std::uint32_t n) { return n >= entries * kSlotsPerEntry; });
+  return *size;
 }
 
 /// One entry's way through the table: every slot once, in an order of its own.

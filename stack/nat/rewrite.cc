@@ -53,10 +53,8 @@ void rewrite(Packet& packet, const PacketView& view, const Tuple& to) {
   store16(ip + ipv4::kChecksum, addresses.apply(view.ip.checksum()));
 
   if (view.protocol == Protocol::icmp) {
-    ChecksumChange id;
-    id.replace16(from.source_port, to.source_port);
     store16(transport + icmp::kId, to.source_port);
-    store16(transport + icmp::kChecksum, id.apply(load16(transport + icmp::kChecksum)));
+    icmp::write_checksum({transport, view.icmp.bytes().size()});
     return;
   }
   change.replace16(from.source_port, to.source_port);

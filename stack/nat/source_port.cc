@@ -17,9 +17,6 @@ constexpr std::array<std::uint32_t, 16> kSteps = {1,   11,  131, 197, 251, 313, 
 /// After so many busy ports a closed flow's port is taken if one was seen, without looking further for a free one.
 constexpr std::uint32_t kPatience = 64;
 
-/// Tries for a port that leads back to the shard; each hits with 1/64, so that one in 10^27 fails for want of tries.
-constexpr std::uint32_t kPreservedTries = 4096;
-
 /// The `index`-th source port of a shard: (port >> 1) % kShards is the shard.
 constexpr std::uint16_t nth_port(std::uint8_t shard, std::uint32_t index) {
   const std::uint32_t n = index + kSkipped;
@@ -71,7 +68,7 @@ std::optional<SourcePort> choose_preserved_port(const SourceRequest& request, co
   if (fallback.reclaimed != kNoFlow) return fallback;
   constexpr std::uint32_t kPorts = 65536 - kFirstSourcePort;
   const std::uint64_t random = hash_of(request, hash);
-  for (std::uint32_t tried = 0; tried < kPreservedTries; ++tried) {
+  for (std::uint32_t tried = 0; tried < kPorts; ++tried) {  // one in 64 leads back to the shard
     const auto port = static_cast<std::uint16_t>(kFirstSourcePort + (random + tried) % kPorts);
     if (sharding.of_endpoint({request.source, port}) != request.shard) continue;
     if (try_port(port, request, flows, now, fallback)) return SourcePort{port, kNoFlow};

@@ -1,5 +1,7 @@
 #include "wire/icmp.h"
 
+#include "wire/checksum.h"
+
 namespace vipgate {
 
 Parsed<IcmpView> IcmpView::parse(std::span<const std::uint8_t> message) {
@@ -7,6 +9,11 @@ Parsed<IcmpView> IcmpView::parse(std::span<const std::uint8_t> message) {
   IcmpView view;
   view.message_ = message;
   return view;
+}
+
+void icmp::write_checksum(std::span<std::uint8_t> message) {
+  store16(message.data() + kChecksum, 0);
+  store16(message.data() + kChecksum, static_cast<std::uint16_t>(~checksum_sum(message)));
 }
 
 }  // namespace vipgate

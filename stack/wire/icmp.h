@@ -55,4 +55,11 @@ class IcmpView {
   std::span<const std::uint8_t> message_;
 };
 
+namespace icmp {
+
+/// Computes the checksum of a message that was verified or is our own. Not by update: a message of nothing but zeros, such as the reply to
+/// an echo request with identifier, sequence and data 0, is the one case where RFC 1624's equation 3 gives 0 for 0xffff.
+void write_checksum(std::span<std::uint8_t> message);
+
+}  // namespace icmp
 }  // namespace vipgate

@@ -27,6 +27,11 @@ std::uint16_t pseudo_sum(const Ipv4View& ip, std::span<const std::uint8_t> trans
                            static_cast<std::uint32_t>(transport.size()));
 }
 
+bool segmentation_fits(std::uint8_t gso_type, std::uint8_t protocol) {
+  if (protocol == number(Protocol::udp)) return gso_type == VirtioHeader::kGsoUdpL4;
+  return (gso_type & ~VirtioHeader::kGsoEcn) == VirtioHeader::kGsoTcpV4;
+}
+
 }  // namespace
 
 std::size_t checksum_field_offset(Protocol protocol) {
@@ -35,10 +40,8 @@ std::size_t checksum_field_offset(Protocol protocol) {
 
 Parsed<ChecksumKind> checksum_kind(const VirtioHeader& virtio, const Ipv4View& ip) {
   const bool partial = (virtio.flags & VirtioHeader::kNeedsChecksum) != 0;
-  const std::uint8_t gso = virtio.gso_type & static_cast<std::uint8_t>(~VirtioHeader::kGsoEcn);
-  const std::uint8_t expected_gso =
-      ip.protocol() == number(Protocol::tcp) ? VirtioHeader::kGsoTcpV4 : VirtioHeader::kGsoUdpL4;
-  if (gso != VirtioHeader::kGsoNone && (gso != expected_gso || !partial || virtio.gso_size == 0)) {
+  const bool segmented = virtio.gso_type != VirtioHeader::kGsoNone;
+  if (segmented && (!segmentation_fits(virtio.gso_type, ip.protocol()) || !partial || virtio.gso_size == 0)) {
     return Reason::virtio_header;
   }
   if (!partial) {

@@ -106,6 +106,7 @@ TEST_P(ConnectionRate, ClosedFlowsGiveTheirPortsBack) {
   World world(rules_with({{.name = "web"}}), 256 * 1024);
   for (std::uint32_t n = 0; n < 120000; ++n) {
     Connection connection(world, client(n % 60000));
+    connection.begin_at(n * 2654435761U, n / 2);  // a millisecond clock
     ASSERT_TRUE(connection.open() && connection.exchange()) << n;
     ASSERT_TRUE(client_closes ? connection.close_by_client() : connection.close_by_backend()) << n;
     world.pass_time(Duration(seconds(1)) / 2000);

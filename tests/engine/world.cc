@@ -130,7 +130,16 @@ Endpoint destination_of(const WirePacket& packet) { return endpoint_at(packet.by
 Connection::Connection(World& world, std::string client, std::string vip)
     : world_(world), client_(std::move(client)), vip_(std::move(vip)) {}
 
-PacketBuilder Connection::from_client() const { return tcp(client_, vip_).seq(client_next_); }
+Connection& Connection::begin_at(std::uint32_t sequence, std::uint32_t timestamp) {
+  client_next_ = sequence;
+  timestamp_ = timestamp;
+  return *this;
+}
+
+PacketBuilder Connection::from_client() const {
+  const PacketBuilder segment = tcp(client_, vip_).seq(client_next_);
+  return timestamp_ ? segment.timestamp(*timestamp_) : segment;
+}
 PacketBuilder Connection::from_backend() const { return tcp(backend_, source_).seq(backend_next_); }
 
 Outcome Connection::syn() {

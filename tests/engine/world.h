@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -81,6 +82,9 @@ class Connection {
   Outcome syn();
   PacketBuilder from_client() const;
   PacketBuilder from_backend() const;
+  /// Numbers as a client's TCP would choose them: a timestamp that grows with time, an initial sequence number of any value.
+  Connection& begin_at(std::uint32_t sequence, std::uint32_t timestamp);
+
   const std::string& source() const { return source_; }    ///< as the backend sees it
   const std::string& backend() const { return backend_; }
 
@@ -92,6 +96,7 @@ class Connection {
   std::string vip_;
   std::string source_;
   std::string backend_;
+  std::optional<std::uint32_t> timestamp_;
   std::uint32_t client_next_ = 1000;
   std::uint32_t backend_next_ = 500000;
 };

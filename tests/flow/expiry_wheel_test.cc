@@ -19,7 +19,8 @@ using std::chrono::seconds;
 /// Flows with a timeout each, in a table that begins at `origin`.
 class Silence {
  public:
-  Silence(std::size_t flows, Time origin) : storage_(flows), table_(storage_.records, storage_.buckets, KeyedHash(1)), now_(origin) {}
+  Silence(std::size_t flows, Time origin)
+      : storage_(flows), table_(storage_.records, storage_.buckets, KeyedHash(1)), now_(origin) {}
 
   Time now() const { return now_; }
   void pass(Duration time) { now_ += time; }
@@ -151,6 +152,18 @@ TEST_P(ExpiryFrom, long_timeouts_are_looked_at_a_few_times_only) {
   }
   EXPECT_FALSE(silence.lives(id));
   EXPECT_LE(silence.looks(), 7440U / (ExpiryWheel::kSlots - 1) + 2);
+}
+
+TEST_P(ExpiryFrom, silent_flow_is_looked_at_once) {
+  Silence silence(1, origin());
+  silence.expire();
+  const FlowId id = silence.add(milliseconds(10500));
+  for (int step = 0; step < 120; ++step) {
+    silence.pass(milliseconds(100));
+    silence.expire();
+  }
+  EXPECT_FALSE(silence.lives(id));
+  EXPECT_EQ(silence.looks(), 1U);
 }
 
 TEST_P(ExpiryFrom, jump_of_days_ends_what_is_due_and_nothing_else) {

@@ -6,6 +6,7 @@
 #include <random>
 #include <tuple>
 #include <unordered_map>
+#include <utility>
 
 #include "flow/flow_samples.h"
 
@@ -97,7 +98,8 @@ TEST_P(FlowIndexOfSize, agrees_with_a_map_through_random_use_up_to_the_brim) {
         flow_at[id] = number;
       }
     }
-    ASSERT_TRUE(index.agrees_about(numbered_flow(static_cast<std::uint32_t>(random()) % universe))) << "round " << round;
+    ASSERT_TRUE(index.agrees_about(numbered_flow(static_cast<std::uint32_t>(random()) % universe)))
+        << "round " << round;
   }
 }
 
@@ -146,6 +148,20 @@ std::vector<FlowRecord> flows_with(std::size_t count, Wanted wanted) {
   return flows;
 }
 
+TEST(FlowIndex, protocols_that_meet_in_bucket_and_tag_are_told_apart) {
+  ASSERT_EQ(FlowIndex::buckets_for(1), 2U);
+  const KeyedHash hash(kSeed);
+  std::uint32_t number = 0;
+  const auto place = [&](Protocol protocol) {
+    const std::uint64_t value = hash(protocol, numbered_flow(number).original);
+    return std::pair(value >> 63, value & 0xffff);
+  };
+  while (place(Protocol::tcp) != place(Protocol::udp)) ++number;
+  CheckedIndex index(1);
+  index.insert(0, numbered_flow(number, Protocol::udp));
+  EXPECT_TRUE(index.agrees_about(numbered_flow(number, Protocol::tcp)));
+}
+
 TEST(FlowIndex, equal_tags_are_told_apart_by_their_tuples) {
   const auto flows = flows_with(12, [](std::uint64_t hash) { return (hash & 0xffff) == 0x1234; });
   CheckedIndex index(16);
@@ -167,7 +183,8 @@ TEST(FlowIndex, tag_of_zero_is_not_taken_for_an_empty_entry) {
 TEST(FlowIndex, crowd_in_the_last_bucket_goes_on_at_the_first) {
   constexpr std::size_t kFlows = 60;
   const std::size_t buckets = FlowIndex::buckets_for(kFlows);
-  const auto flows = flows_with(kFlows, [&](std::uint64_t hash) { return (hash >> 32) * buckets >> 32 == buckets - 1; });
+  const auto flows =
+      flows_with(kFlows, [&](std::uint64_t hash) { return (hash >> 32) * buckets >> 32 == buckets - 1; });
   CheckedIndex index(kFlows);
   for (FlowId id = 0; id < kFlows; ++id) index.insert(id, flows[id]);
   EXPECT_GT(index.buckets().back().passed_on, 0U);

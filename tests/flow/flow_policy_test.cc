@@ -28,7 +28,9 @@ FlowRecord datagram_flow(Protocol protocol, bool answered) {
 
 const Timeouts kRfc;
 
-Duration timeout(const FlowRecord& flow, std::optional<Duration> idle = std::nullopt) { return timeout_of(flow, kRfc, idle); }
+Duration timeout(const FlowRecord& flow, std::optional<Duration> idle = std::nullopt) {
+  return timeout_of(flow, kRfc, idle);
+}
 
 TEST(FlowPolicy, Rfc4787Req5_udp_is_kept_two_minutes_at_least) {
   EXPECT_GE(timeout(datagram_flow(Protocol::udp, false)), minutes(2));
@@ -38,8 +40,8 @@ TEST(FlowPolicy, Rfc4787Req5_udp_is_kept_two_minutes_at_least) {
 
 TEST(FlowPolicy, Rfc5382Req5_established_is_kept_over_two_hours_and_the_rest_four_minutes) {
   EXPECT_GE(timeout(tcp_flow(TcpState::established)), hours(2) + minutes(4));
-  for (const TcpState state : {TcpState::syn_sent, TcpState::syn_recv, TcpState::fin_wait, TcpState::close_wait, TcpState::last_ack,
-                               TcpState::time_wait, TcpState::close, TcpState::syn_sent2}) {
+  for (const TcpState state : {TcpState::syn_sent, TcpState::syn_recv, TcpState::fin_wait, TcpState::close_wait,
+                               TcpState::last_ack, TcpState::time_wait, TcpState::close, TcpState::syn_sent2}) {
     EXPECT_GE(timeout(tcp_flow(state)), minutes(4)) << name_of(state);
   }
 }
@@ -99,7 +101,8 @@ TEST(FlowPolicy, classes_follow_the_state) {
 
 TEST(FlowPolicy, picked_up_with_one_side_heard_is_half_open_and_short_lived) {
   FlowRecord flow = tcp_flow(TcpState::none);
-  const TcpSegment segment{.sequence = 1, .acknowledgement = 2, .window = 100, .flags = tcp::kAck, .payload_length = 0, .options = {}};
+  const TcpSegment segment{
+      .sequence = 1, .acknowledgement = 2, .window = 100, .flags = tcp::kAck, .payload_length = 0, .options = {}};
   flow.tcp = tcp_pick_up(segment, Direction::original);
   EXPECT_EQ(class_of(flow), FlowClass::half_open);
   EXPECT_LE(timeout(flow, hours(5)), minutes(5)) << "the service's idle timeout is for both sides heard";

@@ -9,8 +9,8 @@
 
 namespace vipgate::test {
 
-/// The `number`-th of many flows, all of whose tuples differ: a client of 203.0.113.10:80, masqueraded as 203.0.113.14. Its number stands in
-/// `generation`, so that whoever meets the record knows which it is.
+/// The `number`-th of many flows, all of whose tuples differ: a client of 203.0.113.10:80, masqueraded as 203.0.113.14.
+/// Its number stands in `generation`, so that whoever meets the record knows which it is.
 inline FlowRecord numbered_flow(std::uint32_t number, Protocol protocol = Protocol::udp) {
   constexpr std::uint32_t kPortsUsed = 50000;
   const Ipv4Address client(0x0a000000 + number / kPortsUsed);

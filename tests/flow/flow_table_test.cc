@@ -102,8 +102,8 @@ class FlowTableAgainstModel : public ::testing::TestWithParam<Case> {
   std::uint32_t random_number() { return below(2 * table_.capacity() + 2); }
   FlowClass random_class() { return static_cast<FlowClass>(below(kFlowClasses)); }
   Duration random_timeout() {
-    constexpr Duration kTimeouts[] = {seconds(0), milliseconds(300), seconds(1),   milliseconds(2500), seconds(60),
-                                      seconds(240), seconds(600),     seconds(7440), hours(48)};
+    constexpr Duration kTimeouts[] = {seconds(0),   milliseconds(300), seconds(1),    milliseconds(2500), seconds(60),
+                                      seconds(240), seconds(600),      seconds(7440), hours(48)};
     return kTimeouts[below(std::size(kTimeouts))];
   }
 
@@ -170,14 +170,17 @@ class FlowTableAgainstModel : public ::testing::TestWithParam<Case> {
 
   void pass_time() {
     const std::uint32_t kind = below(100);
-    if (kind < 60) now_ += milliseconds(below(1500));
-    else if (kind < 97) now_ += seconds(below(200));
-    else if (kind < 99) now_ += hours(below(4));
-    else now_ += hours(72);
+    if (kind < 60)
+      now_ += milliseconds(below(1500));
+    else if (kind < 97)
+      now_ += seconds(below(200));
+    else if (kind < 99)
+      now_ += hours(below(4));
+    else
+      now_ += hours(72);
     const bool all = below(2) == 0;
-    const std::size_t ended = table_.expire(now_, all ? 1000000 : below(4), [&](const FlowRecord& flow) {
-      return model_[flow.generation].timeout;
-    });
+    const std::size_t ended = table_.expire(now_, all ? 1000000 : below(4),
+                                            [&](const FlowRecord& flow) { return model_[flow.generation].timeout; });
     std::size_t gone = 0;
     const auto flows = model_.flows();
     for (const auto& [number, flow] : flows) {
@@ -203,12 +206,18 @@ TEST_P(FlowTableAgainstModel, random_use_agrees) {
   for (int round = 0; round < GetParam().rounds; ++round) {
     const std::uint32_t kind = below(1000);
     const std::uint32_t passing = GetParam().capacity > 100 ? 4 : 40;  // the naive look at all flows is dear
-    if (kind < passing) pass_time();
-    else if (kind < 350) insert();
-    else if (kind < 550) update();
-    else if (kind < 700) touch();
-    else if (kind < 750) erase();
-    else look();
+    if (kind < passing)
+      pass_time();
+    else if (kind < 350)
+      insert();
+    else if (kind < 550)
+      update();
+    else if (kind < 700)
+      touch();
+    else if (kind < 750)
+      erase();
+    else
+      look();
     if (HasFatalFailure()) FAIL() << "in round " << round;
     ASSERT_EQ(table_.size(), model_.flows().size());
   }
@@ -217,13 +226,14 @@ TEST_P(FlowTableAgainstModel, random_use_agrees) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Sizes, FlowTableAgainstModel,
-                         ::testing::Values(Case{1, 100000, 0}, Case{2, 100000, 0}, Case{3, 100000, 1'700'000'000'000'000'000},
+                         ::testing::Values(Case{1, 100000, 0}, Case{2, 100000, 0},
+                                           Case{3, 100000, 1'700'000'000'000'000'000},
                                            Case{17, 200000, 1'700'000'000'999'999'999}, Case{64, 200000, 0},
                                            Case{1024, 200000, 1'700'000'000'000'000'000}));
 
 TEST(FlowTable, room_is_made_closed_first_then_half_open_then_one_way_oldest_first) {
   Table table(8);
-  const FlowClass arrivals[] = {FlowClass::one_way, FlowClass::live,    FlowClass::half_open, FlowClass::closed,
+  const FlowClass arrivals[] = {FlowClass::one_way, FlowClass::live,   FlowClass::half_open, FlowClass::closed,
                                 FlowClass::one_way, FlowClass::closed, FlowClass::live,      FlowClass::half_open};
   for (std::uint32_t i = 0; i < 8; ++i) table.add(i, arrivals[i], kStart + seconds(i), seconds(240));
   std::uint32_t next = 8;

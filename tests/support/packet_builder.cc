@@ -152,7 +152,9 @@ PacketBuilder PacketBuilder::type(std::uint8_t type, std::uint8_t code) const {
   return next;
 }
 
-PacketBuilder PacketBuilder::mtu(std::uint16_t next_hop) const { return seq(next_hop); }  // the field in the sequence's place
+PacketBuilder PacketBuilder::mtu(std::uint16_t next_hop) const {
+  return seq(next_hop);  // the field is in the sequence's place
+}
 
 PacketBuilder PacketBuilder::quoting(const WirePacket& packet, std::size_t at_most) const {
   PacketBuilder next = *this;

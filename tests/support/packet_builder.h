@@ -84,14 +84,15 @@ class PacketBuilder {
   PacketBuilder trailing(std::size_t size) const;  ///< bytes behind the IP packet, as Ethernet's padding
 
   // Checksums; complete and right where nothing else is asked for
-  PacketBuilder partial_checksum() const;        ///< the pseudo-header's sum, for a device to finish
-  PacketBuilder gso(std::uint16_t size) const;   ///< super-packet of segments of this size; with a partial checksum
-  PacketBuilder verified() const;                ///< the device said that it is right
-  PacketBuilder no_checksum() const;             ///< UDP: 0
-  PacketBuilder wrong_checksum() const;          ///< of TCP, UDP or ICMP
+  PacketBuilder partial_checksum() const;       ///< the pseudo-header's sum, for a device to finish
+  PacketBuilder gso(std::uint16_t size) const;  ///< super-packet of segments of this size; with a partial checksum
+  PacketBuilder verified() const;               ///< the device said that it is right
+  PacketBuilder no_checksum() const;            ///< UDP: 0
+  PacketBuilder wrong_checksum() const;         ///< of TCP, UDP or ICMP
   PacketBuilder wrong_ip_checksum() const;
 
-  /// Overwrites the byte at `offset` of the packet before checksums are computed: for malformed packets that are otherwise right.
+  /// Overwrites the byte at `offset` of the packet before checksums are computed: for malformed packets that are
+  /// otherwise right.
   PacketBuilder byte(std::size_t offset, std::uint8_t value) const;
 
  private:
@@ -139,12 +140,12 @@ PacketBuilder icmp_error(std::string_view source, std::string_view destination, 
 /// One's complement sum of `bytes`, byte by byte; not complemented. 0xffff over data with its right checksum.
 std::uint16_t naive_sum(std::span<const std::uint8_t> bytes);
 
-/// The sum of a packet's transport bytes and pseudo-header (of ICMP: the message alone): 0xffff when the checksum is right, and otherwise
-/// by how much it is wrong. For packets with IPv4 and transport headers that are sound.
+/// The sum of a packet's transport bytes and pseudo-header (of ICMP: the message alone): 0xffff when the checksum is
+/// right, and otherwise by how much it is wrong. For packets with IPv4 and transport headers that are sound.
 std::uint16_t naive_transport_sum(std::span<const std::uint8_t> ip_packet);
 
-/// What is wrong with a packet's checksums, in words; empty when nothing is. A partial checksum has to be the pseudo-header's sum, and the
-/// virtio header has to name the place of it.
+/// What is wrong with a packet's checksums, in words; empty when nothing is. A partial checksum has to be the
+/// pseudo-header's sum, and the virtio header has to name the place of it.
 std::string checksum_fault(const Packet& packet);
 
 }  // namespace vipgate::test
