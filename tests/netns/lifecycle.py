@@ -1,0 +1,85 @@
+#!/usr/bin/python3
+"""Start, reload, kill, restart, end: what is set up in the kernel, what goes on, and that nothing is left."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../tools"))
+
+from lab import case, config, files, kernel, servers
+from lab.lab import HOSTS, VIP, Lab
+
+WEB = config.service("web", 80, HOSTS["host2"], 8080)
+OLD = config.service("old", 81, HOSTS["host2"], 8080)
+NEW = config.service("new", 82, HOSTS["host2"], 8080)
+
+
+def status(lab, port):
+    """curl's exit code for a request to a port of the VIP."""
+    return lab.client.run("curl", "-sS", "-m", 3, f"http://{VIP}:{port}/", check=False).returncode
+
+
+class Lifecycle(case.Case):
+    def test_end_by_interrupt(self):
+        with Lab() as lab, self.gateway(lab, config.configuration()) as gateway:
+            gateway.end_signal = signal.SIGINT
+
+    def test_kill_and_restart(self):
+        with Lab() as lab:
+            servers.web(lab)
+            with self.gateway(lab, config.configuration(source="preserve", workers=2)) as gateway:
+                self.assertEqual(status(lab, 80), 0)
+                gateway.kill()
+                gateway.write(config.configuration(workers=1))
+                gateway.start()
+                self.assertEqual(status(lab, 80), 0)
+
+    def test_existing_settings_return(self):
+        """A host that forwards and filters by return path does so afterwards too."""
+        with Lab() as lab:
+            servers.web(lab)
+            lab.gateway.sysctl("net/ipv4/ip_forward", 1)
+            lab.gateway.sysctl("net/ipv4/conf/all/rp_filter", 2)
+            with self.gateway(lab, config.configuration(source="preserve")):
+                self.assertEqual(status(lab, 80), 0)
+                self.assertEqual(lab.gateway.run("curl", "-sS", "-m", 3, f"http://{VIP}/", check=False).returncode, 0)
+
+    def test_reload(self):
+        """A transfer of a service that stays goes on; another service comes, one goes."""
+        with Lab() as lab:
+            servers.web(lab)
+            digest = files.write_random(f"{lab.path('www')}/file", 32 << 20)
+            with self.gateway(lab, config.configuration(offered=[WEB, OLD])) as gateway:
+                self.assertEqual([status(lab, port) for port in (80, 81, 82)], [0, 0, 7])
+                with self.slow_download(lab) as transfer:
+                    gateway.reload(config.configuration(offered=[WEB, NEW]), says="reload")
+                    self.assertEqual([status(lab, port) for port in (80, 81, 82)], [0, 7, 0])
+                    self.assertIsNone(transfer.poll(), "the transfer was over before the reload")
+                    self.assertEqual(files.sha256(transfer.stdout), digest)
+
+    def test_bad_reload_changes_nothing(self):
+        with Lab() as lab:
+            servers.web(lab)
+            digest = files.write_random(f"{lab.path('www')}/file", 32 << 20)
+            with self.gateway(lab, config.configuration(offered=[WEB, OLD])) as gateway:
+                before = kernel.snapshot(lab.gateway)
+                with self.slow_download(lab) as transfer:
+                    said = gateway.reload('{\n  "vips": [ }\n}\n', says=re.escape(gateway.config_path))
+                    self.assertRegex(said, re.escape(gateway.config_path) + r":2:\d+: ")
+                    self.assertEqual([status(lab, port) for port in (80, 81, 82)], [0, 0, 7])
+                    self.assertIsNone(transfer.poll(), "the transfer was over before the reload")
+                    self.assertEqual(files.sha256(transfer.stdout), digest)
+                self.assertEqual(kernel.difference(before, kernel.snapshot(lab.gateway)), "")
+
+    def slow_download(self, lab):
+        """A transfer that has begun and takes some seconds."""
+        transfer = lab.client.start("curl", "-sS", "--limit-rate", "8M", "--max-time", "30", f"http://{VIP}/file", stdout=subprocess.PIPE)
+        transfer.stdout.peek(1)
+        return transfer
+
+
+if __name__ == "__main__":
+    case.main()

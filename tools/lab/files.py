@@ -1,0 +1,33 @@
+"""Large files to transfer, and their hashes."""
+
+import hashlib
+import os
+import random
+
+_BLOCK = 16 << 20
+
+
+def write_random(path, size):
+    """Writes a file in which no two places look alike, at the speed of memory. Returns its SHA-256."""
+    block = os.urandom(min(_BLOCK, size))
+    digest = hashlib.sha256()
+    with open(path, "wb") as file:
+        while (left := size - file.tell()) > 0:
+            turn = random.randrange(len(block))
+            data = (block[turn:] + block[:turn])[:left]
+            file.write(data)
+            digest.update(data)
+    return digest.hexdigest()
+
+
+def sha256(file):
+    """The SHA-256 of what a binary file still holds."""
+    digest = hashlib.sha256()
+    while data := file.read(1 << 20):
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def sha256_at(path):
+    with open(path, "rb") as file:
+        return sha256(file)

@@ -1,0 +1,53 @@
+"""The kernel's own NAT (nftables) in the gateway's namespace: a stand-in for vipgate, and its judge."""
+
+from .lab import MASQUERADE
+
+
+class KernelNat:
+    """DNAT and masquerade from vipgate's configuration. The addresses are the gateway's own."""
+
+    def __init__(self, lab, config):
+        self._gateway = lab.gateway
+        self._config = config
+        self._addresses = [MASQUERADE, *(vip["address"] for vip in config["vips"])]
+
+    def log(self):
+        return ""
+
+    def start(self):
+        self._gateway.ip(*(f"addr add {address}/32 dev lo" for address in self._addresses))
+        self._gateway.sysctl("net/ipv4/ip_forward", 1)
+        self._gateway.run("nft", "-f", "-", input=self._ruleset())
+        self._gateway.sysctl("net/netfilter/nf_conntrack_tcp_loose", 0)  # it joins no conversation in the middle
+
+    def stop(self):
+        self._gateway.run("nft", "flush", "ruleset")
+        self._gateway.sysctl("net/ipv4/ip_forward", 0)
+        self._gateway.ip(*(f"addr del {address}/32 dev lo" for address in self._addresses))
+
+    def _ruleset(self):
+        translate, hide = [], []
+        for vip, service, protocol in self._offered():
+            backend = service["backends"][0]
+            target, port = backend["address"], backend.get("port", service["port"])
+            translate.append(f"ip daddr {vip} {protocol} dport {service['port']} dnat to {target}:{port}")
+            if service["source"] == "masquerade":
+                hide.append(f"ct status dnat ip daddr {target} {protocol} dport {port} snat to {MASQUERADE}")
+        guard = ["iifname public oifname private ct status & dnat == 0 reject with icmp type admin-prohibited"]
+        chains = {
+            "invalid": ("filter hook prerouting priority mangle", ["ct state invalid drop"]),
+            "arriving": ("nat hook prerouting priority dstnat", translate),
+            "own": ("nat hook output priority -100", translate),
+            "leaving": ("nat hook postrouting priority srcnat", hide),
+            "guard": ("filter hook forward priority filter", guard if self._config["kernel"]["guard"] else []),
+        }
+        body = "\n".join(f"chain {name} {{ type {hook};\n" + "\n".join(rules) + "\n}" for name, (hook, rules) in chains.items())
+        return f"table ip lab {{\n{body}\n}}\n"
+
+    def _offered(self):
+        """(VIP, service, protocol), one by one."""
+        for vip in self._config["vips"]:
+            for service in vip["services"]:
+                protocols = service["protocol"]
+                for protocol in [protocols] if isinstance(protocols, str) else protocols:
+                    yield vip["address"], service, protocol

@@ -1,0 +1,130 @@
+"""Builds and removes the network that the package's first page shows."""
+
+import contextlib
+import glob
+import itertools
+import os
+import re
+import shutil
+import signal
+import tempfile
+
+from .namespace import Namespace, delete
+
+CLIENT = "198.51.100.7"
+VIP = "203.0.113.10"
+SUBNET = "203.0.113.8/29"
+MASQUERADE = "203.0.113.14"
+HOSTS = {"host2": "10.0.0.2", "host3": "10.0.0.3", "host4": "10.0.0.4"}
+GATEWAY_PUBLIC = "198.51.100.1"
+GATEWAY_PRIVATE = "10.0.0.1"
+
+_SCRATCH = "vipgate-lab-"
+_SCRATCH_ROOTS = ("/dev/shm", tempfile.gettempdir())
+_SCRATCH_ROOM = 3 << 30
+
+
+def _scratch_root():
+    """Memory where there is room for the largest test, else the disk."""
+    memory, disk = _SCRATCH_ROOTS
+    return memory if os.path.isdir(memory) and shutil.disk_usage(memory).free > _SCRATCH_ROOM else disk
+
+
+def sweep():
+    """Removes what runs left behind that were killed."""
+    left = [glob.glob("/run/netns/vg-*-*"), *(glob.glob(f"{root}/{_SCRATCH}*-*") for root in _SCRATCH_ROOTS)]
+    for path in itertools.chain(*left):
+        owner = re.match(rf"(?:vg-|{_SCRATCH})(\d+)-", os.path.basename(path))
+        if owner and not os.path.exists(f"/proc/{owner[1]}"):
+            if path.startswith("/run/netns/"):
+                delete(os.path.basename(path))
+            else:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def end_on_signals():
+    """Lets SIGTERM and SIGHUP end the process as Ctrl-C does, so that `with` blocks clean up."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+
+
+class Lab:
+    """The network, without servers and without a gateway program. A context manager."""
+
+    _count = 0
+
+    def __enter__(self):
+        sweep()
+        Lab._count += 1
+        self._prefix = f"vg-{os.getpid()}-" + ("" if Lab._count == 1 else f"{Lab._count}-")
+        self._namespaces = []
+        self.scratch = tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-", dir=_scratch_root())
+        os.chmod(self.scratch, 0o755)
+        try:
+            self._build()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        with _signals_held():
+            for namespace in reversed(self._namespaces):
+                namespace.delete()
+            shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def _build(self):
+        self.client = self._namespace("client")
+        self.gateway = self._namespace("gateway")
+        self.hosts = {address: self._namespace(name) for name, address in HOSTS.items()}
+        self.gateway.ip(
+            f"link add public type veth peer name eth0 netns {self.client.name}",
+            f"addr add {GATEWAY_PUBLIC}/24 dev public",
+            "link set public up",
+            "link add private type bridge mcast_snooping 0",
+            f"addr add {GATEWAY_PRIVATE}/24 dev private",
+            "link set private up",
+        )
+        self._address(self.client, CLIENT, GATEWAY_PUBLIC)
+        for name, address in HOSTS.items():
+            self.gateway.ip(
+                f"link add {name} type veth peer name eth0 netns {self.hosts[address].name}",
+                f"link set {name} master private up",
+            )
+            self._address(self.hosts[address], address, GATEWAY_PRIVATE)
+
+    def _namespace(self, name):
+        namespace = Namespace(self._prefix + name)
+        self._namespaces.append(namespace)
+        for setting in ("ip_forward", "conf/all/rp_filter", "conf/default/rp_filter"):
+            namespace.sysctl(f"net/ipv4/{setting}", 0)  # else they would be as on the machine
+        return namespace
+
+    @staticmethod
+    def _address(namespace, address, gateway):
+        namespace.ip(f"addr add {address}/24 dev eth0", "link set eth0 up", f"route add default via {gateway}")
+
+    def path(self, name):
+        """A file of this run; removed with the lab."""
+        return os.path.join(self.scratch, name)
+
+    def end_offload(self, on):
+        """Switches offloads at the client and the private hosts."""
+        for namespace in (self.client, *self.hosts.values()):
+            namespace.offload("eth0", on)
+
+    def gateway_offload(self, on):
+        """Switches offloads at the gateway's own network cards."""
+        for device in ("public", *HOSTS):
+            self.gateway.offload(device, on)
+
+
+@contextlib.contextmanager
+def _signals_held():
+    """Keeps a second Ctrl-C from interrupting the clean-up."""
+    numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,124 @@
+"""Real servers in the foreground of a private host, ready when the call returns."""
+
+import os
+import socket
+import sys
+import textwrap
+import time
+
+from .lab import HOSTS, VIP
+from .namespace import LabError
+
+_PATIENCE = 10  # seconds until a server must answer
+
+
+def _wait_until(what, ready):
+    deadline = time.monotonic() + _PATIENCE
+    while not ready():
+        if time.monotonic() > deadline:
+            raise LabError(f"{what} does not answer")
+        time.sleep(0.01)
+
+
+def _accepts(namespace, address, port):
+    try:
+        with namespace.entered(), socket.create_connection((address, port), 1):
+            return True
+    except OSError:
+        return False
+
+
+def _start(lab, address, name, *command, port):
+    """Starts a TCP server, its output in a file of the lab, and waits until it accepts connections."""
+    host = lab.hosts[address]
+    with open(lab.path(f"{name}.log"), "ab") as log:
+        child = host.start(*command, stdin=-3, stdout=log, stderr=log)
+    _wait_until(name, lambda: child.poll() is not None or _accepts(host, address, port))
+    if child.poll() is not None:
+        with open(lab.path(f"{name}.log"), errors="replace") as log:
+            raise LabError(f"{name} ended: {log.read()[-500:]}")
+    return child
+
+
+def web(lab, address=HOSTS["host2"], port=8080):
+    """nginx. Serves and takes (PUT) files below lab.path("www"); /id/ANYTHING says who asked, and for what."""
+    name = f"nginx-{address}-{port}"
+    root = lab.path("www")
+    os.makedirs(root, exist_ok=True)
+    with open(lab.path(f"{name}.conf"), "w") as file:
+        file.write(textwrap.dedent(f"""\
+            user root;
+            worker_processes 2;
+            daemon off;
+            pid {lab.path(name)}.pid;
+            error_log stderr error;
+            events {{ worker_connections 4096; }}
+            http {{
+                access_log off;
+                sendfile on;
+                keepalive_requests 1000000;
+                client_body_temp_path {lab.path("upload")};
+                proxy_temp_path {lab.path("unused")};
+                fastcgi_temp_path {lab.path("unused")};
+                uwsgi_temp_path {lab.path("unused")};
+                scgi_temp_path {lab.path("unused")};
+                server {{
+                    listen {address}:{port} backlog=4096;
+                    root {root};
+                    client_max_body_size 0;
+                    dav_methods PUT;
+                    location = / {{ return 200 "nginx on {address}:{port} greets $remote_addr\\n"; }}
+                    location /id/ {{ return 200 "$uri $remote_addr\\n"; }}
+                }}
+            }}
+            """))
+    return _start(lab, address, name, "nginx", "-p", lab.scratch, "-e", "stderr", "-c", lab.path(f"{name}.conf"), port=port)
+
+
+def mail(lab, address=HOSTS["host3"], port=25):
+    """An SMTP server that keeps mail in the Maildir lab.path("mail")."""
+    command = [sys.executable, "-m", "aiosmtpd", "-n", "-l", f"{address}:{port}", "-c", "aiosmtpd.handlers.Mailbox"]
+    return _start(lab, address, "smtp", *command, lab.path("mail"), port=port)
+
+
+def names(lab, address=HOSTS["host4"]):
+    """dnsmasq with one name, one short text, and one text of 800 bytes."""
+    long_text = ",".join(f'"{letter * 200}"' for letter in "abcd")
+    with open(lab.path("dnsmasq.conf"), "w") as file:
+        file.write(textwrap.dedent(f"""\
+            keep-in-foreground
+            user=root
+            pid-file=
+            no-resolv
+            no-hosts
+            bind-interfaces
+            listen-address={address}
+            edns-packet-max=1400
+            address=/www.vip.example/{VIP}
+            txt-record=who.vip.example,"dnsmasq on {address}"
+            txt-record=long.vip.example,{long_text}
+            """))
+    return _start(lab, address, "dnsmasq", "dnsmasq", "-C", lab.path("dnsmasq.conf"), port=53)
+
+
+def iperf(lab, address=HOSTS["host3"]):
+    """iperf3, for TCP and UDP."""
+    return _start(lab, address, "iperf3", "iperf3", "-s", port=5201)
+
+
+def echo(lab, address=HOSTS["host4"], port=7):
+    """Sends every UDP datagram back."""
+    host = lab.hosts[address]
+    child = host.start(sys.executable, os.path.join(os.path.dirname(__file__), "udp_echo.py"), address, port)
+
+    def answers():
+        with host.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.settimeout(0.05)
+            try:
+                probe.sendto(b"?", (address, port))
+                return probe.recv(16) == b"?"
+            except OSError:
+                return False
+
+    _wait_until("the UDP echo server", answers)
+    return child

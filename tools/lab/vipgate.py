@@ -1,0 +1,74 @@
+"""vipgate in the gateway's namespace."""
+
+import json
+import os
+import re
+import signal
+import time
+
+from . import REPOSITORY
+from .namespace import LabError, stop
+
+READY = r"\bready\b"
+_PATIENCE = 20  # seconds until a gateway must be ready, or gone
+
+
+def binary():
+    return os.environ.get("VIPGATE", os.path.join(REPOSITORY, "build/release/gateway/vipgate"))
+
+
+class Vipgate:
+    """`vipgate run`, its configuration file and its log."""
+
+    def __init__(self, lab, config, arguments=()):
+        self._lab = lab
+        self._arguments = arguments
+        self.end_signal = signal.SIGTERM
+        self.config_path = lab.path("vipgate.json")
+        self.log_path = lab.path("vipgate.log")
+        self.write(config)
+
+    def write(self, config):
+        """Writes the configuration file, from data or as text."""
+        with open(self.config_path, "w") as file:
+            file.write(config if isinstance(config, str) else json.dumps(config, indent=2) + "\n")
+
+    def log(self):
+        with open(self.log_path, errors="replace") as file:
+            return file.read()
+
+    def wait_for_log(self, pattern, after=0):
+        """Waits until the log matches, beyond its first `after` characters. Returns what it said since then."""
+        deadline = time.monotonic() + _PATIENCE
+        while not re.search(pattern, self.log()[after:]):
+            if self.process.poll() is not None:
+                raise LabError(f"vipgate ended with {self.process.returncode}:\n{self.log()[after:]}")
+            if time.monotonic() > deadline:
+                raise LabError(f"vipgate did not say {pattern!r}:\n{self.log()[after:]}")
+            time.sleep(0.01)
+        return self.log()[after:]
+
+    def start(self):
+        """Starts and waits until the gateway is ready."""
+        with open(self.log_path, "a") as log:
+            said = log.tell()
+            command = [binary(), "run", "--config", self.config_path, *self._arguments]
+            self.process = self._lab.gateway.start(*command, stdin=-3, stdout=log, stderr=log)
+        self.wait_for_log(READY, said)
+
+    def reload(self, config, says):
+        """Replaces the file and sends SIGHUP; returns the log from then until it matches `says`."""
+        said = len(self.log())
+        self.write(config)
+        self.process.send_signal(signal.SIGHUP)
+        return self.wait_for_log(says, said)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        """Ends the gateway in order: exit code 0 is part of the contract."""
+        if self.process.poll() is None and stop(self.process, _PATIENCE, self.end_signal) == 0:
+            return
+        raise LabError(f"vipgate ended with {self.process.returncode}:\n{self.log()[-3000:]}")
