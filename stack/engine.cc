@@ -140,7 +140,7 @@ std::optional<Verdict> Engine::State::arrive(Packet& packet, std::optional<Trans
   const AddressRole destination = rules->role_of(tuple.destination);
   const std::uint8_t shard = sharding.of_packet(tuple, source, destination);
   if (!owns(shard)) return Verdict{.action = Action::hand_off, .shard = shard};
-  transit.emplace(packet, *view, quoted, protocol, tuple, source, destination, shard);
+  transit.emplace(Transit{packet, *view, quoted, protocol, tuple, source, destination, shard});
   table_of(shard).prefetch(protocol, tuple);
   return std::nullopt;
 }
