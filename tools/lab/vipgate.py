@@ -29,9 +29,13 @@ class Vipgate:
         self.write(config)
 
     def write(self, config):
-        """Writes the configuration file, from data or as text."""
+        """Writes the configuration file, as text or from data. Data gets a state folder of the lab, so that labs, and a gateway of
+        this machine, do not meet there."""
+        if not isinstance(config, str):
+            flows = {"state_dir": self._lab.path("state"), **config.get("flows", {})}
+            config = json.dumps({**config, "flows": flows}, indent=2) + "\n"
         with open(self.config_path, "w") as file:
-            file.write(config if isinstance(config, str) else json.dumps(config, indent=2) + "\n")
+            file.write(config)
 
     def log(self):
         with open(self.log_path, errors="replace") as file:
