@@ -65,6 +65,25 @@ TEST(Flow, Rfc4787Req5_UdpFlowsLiveFiveMinutesOnceAnswered) {
   EXPECT_EQ(world.flows(), 0U);
 }
 
+TEST(Flow, Rfc4787Req6_TrafficInEitherDirectionKeepsAFlow) {
+  World world(rules_with({{.name = "web"}, {.name = "dns", .protocols = {Protocol::udp}, .port = 53}}));
+  Connection connection(world, kClient);
+  ASSERT_TRUE(connection.open());
+  const Outcome query = world.send(udp(kClient, "203.0.113.10:53"));
+  const std::string source = source_of(query.out[0]).to_string();
+  ASSERT_EQ(world.send(udp("10.0.0.2:8080", source)).verdict.action, Action::forward);
+  for (int hour = 0; hour < 5; ++hour) {
+    for (int n = 0; n < 15; ++n) {
+      world.pass_time(seconds(240));
+      const auto packet = n % 2 == 0 ? udp(kClient, "203.0.113.10:53") : udp("10.0.0.2:8080", source);
+      ASSERT_EQ(world.send(packet).verdict.action, Action::forward);
+    }
+    ASSERT_TRUE(connection.exchange());
+  }
+  EXPECT_EQ(world.counters().flows_opened, 2U) << "no packet had to open its flow again";
+  EXPECT_EQ(world.counters().flows_expired, 0U);
+}
+
 TEST(Flow, AServicesIdleTimeoutReplacesTheDefault) {
   Rules rules = rules_with({{.name = "web"}});
   rules.vips[0].services[0].idle_timeout = seconds(30);

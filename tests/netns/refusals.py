@@ -24,7 +24,7 @@ class Refusals(case.Case):
         if path is None:
             path = lab.path("good.json")
             with open(path, "w") as file:
-                json.dump(config.configuration(), file)
+                json.dump(config.placed(lab, config.configuration()), file)
         snapshot = kernel.snapshot(lab.gateway)
         done = lab.gateway.run(*before, f"{self.folder}/{os.path.basename(binary())}", "run", "--config", path, check=False, timeout=20)
         self.assertRegex(done.stderr, message)
@@ -104,7 +104,7 @@ class Refusals(case.Case):
         lab = self.lab()
         path = lab.path("secret.json")
         with open(path, "w") as file:
-            json.dump(config.configuration(), file)
+            json.dump(config.placed(lab, config.configuration()), file)
         os.chmod(path, 0o600)
         self.refused(lab, WRONG_INPUT, re.escape(path) + ".*(?i:permission)", *NOBODY, path=path)
 

@@ -31,3 +31,9 @@ def configuration(workers=1, offload=True, source="masquerade", guard=True, offe
         "vips": [{"address": VIP, "services": [{"source": source, **one} for one in offered]}],
         "kernel": {"guard": guard},
     }
+
+
+def placed(lab, settings):
+    """The same configuration with its state, unless told, in the lab's own folder: gateways of other labs, or of this machine, keep
+    theirs elsewhere."""
+    return {**settings, "flows": {"state_dir": lab.path("state"), **settings.get("flows", {})}}

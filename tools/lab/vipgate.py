@@ -7,6 +7,7 @@ import signal
 import time
 
 from . import REPOSITORY
+from .config import placed
 from .namespace import LabError, stop
 
 READY = r"\bready\b"
@@ -29,13 +30,9 @@ class Vipgate:
         self.write(config)
 
     def write(self, config):
-        """Writes the configuration file, as text or from data. Data gets a state folder of the lab, so that labs, and a gateway of
-        this machine, do not meet there."""
-        if not isinstance(config, str):
-            flows = {"state_dir": self._lab.path("state"), **config.get("flows", {})}
-            config = json.dumps({**config, "flows": flows}, indent=2) + "\n"
+        """Writes the configuration file, as text or from data."""
         with open(self.config_path, "w") as file:
-            file.write(config)
+            file.write(config if isinstance(config, str) else json.dumps(placed(self._lab, config), indent=2) + "\n")
 
     def log(self):
         with open(self.log_path, errors="replace") as file:
