@@ -161,7 +161,7 @@ void Worker::process(Batch& batch, bool handed_over) {
 }
 
 void Worker::take_handed_off() {
-  hand_off_announced_ = false;
+  hand_off_announced_.exchange(false);  // reads what the announcers wrote, and so sees the packets they pushed before
   for (std::size_t from = 0; from < hand_off_.workers(); ++from) {
     std::array<std::unique_ptr<HandedPacket>, Engine::kMaxBatch> owned;
     for (;;) {

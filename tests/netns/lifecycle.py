@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 
 from lab import case, config, files, kernel, servers
 from lab.lab import HOSTS, VIP, Lab
+from lab.vipgate import Vipgate
 
 WEB = config.service("web", 80, HOSTS["host2"], 8080)
 OLD = config.service("old", 81, HOSTS["host2"], 8080)
@@ -35,6 +36,30 @@ class Lifecycle(case.Case):
                 gateway.kill()
                 gateway.write(config.configuration(workers=1))
                 gateway.start()
+                self.assertEqual(status(lab, 80), 0)
+
+    def test_fault_1_device_deleted(self):
+        """Somebody deletes the TUN: the gateway says so within a second, takes back the rest, and fails."""
+        with Lab() as lab:
+            before = kernel.snapshot(lab.gateway)
+            gateway = Vipgate(lab, config.configuration(source="preserve", workers=2))
+            gateway.start()
+            lab.gateway.run("ip", "link", "delete", "tun0")
+            self.assertEqual(gateway.process.wait(3), 1)
+            self.assertRegex(gateway.log(), "error: .*(tun0 is gone|lost its TUN queue)")
+            self.assertEqual(kernel.difference(before, kernel.snapshot(lab.gateway)), "", "left in the kernel")
+
+    def test_deleted_rules_return(self):
+        """Another daemon deletes our rules and routes: they are back within a second or so, and the log says it."""
+        with Lab() as lab:
+            servers.web(lab)
+            with self.gateway(lab, config.configuration(source="preserve")) as gateway:
+                before, said = kernel.snapshot(lab.gateway), len(gateway.log())
+                for _ in range(3):
+                    lab.gateway.run("ip", "rule", "delete", "protocol", "86")
+                lab.gateway.run("ip", "route", "delete", f"{VIP}/32")
+                gateway.wait_for_log("warning: rule 101: .* put back", said)
+                self.assertEqual(kernel.difference(before, kernel.snapshot(lab.gateway)), "")
                 self.assertEqual(status(lab, 80), 0)
 
     def test_existing_settings_return(self):
