@@ -11,6 +11,7 @@
 #include "nat/answer.h"
 #include "nat/icmp_error.h"
 #include "nat/rate_limiter.h"
+#include "nat/revalidate.h"
 #include "nat/rewrite.h"
 #include "nat/ruleset.h"
 #include "nat/shard.h"
@@ -34,13 +35,19 @@ bool is_martian(Ipv4Address address) {
   return first_octet == 0 || first_octet == 127 || first_octet >= 224;
 }
 
-constexpr std::size_t per_shard(std::size_t capacity) { return capacity / kShards; }
+constexpr std::size_t per_shard(std::size_t capacity) {
+  return capacity / kShards;
+}
 
-Verdict drop(Reason reason, std::uint8_t shard = 0) { return {.action = Action::drop, .reason = reason, .shard = shard}; }
+Verdict drop(Reason reason, std::uint8_t shard = 0) {
+  return {.action = Action::drop, .reason = reason, .shard = shard};
+}
 
 }  // namespace
 
-std::size_t flow_record_bytes(std::size_t capacity) { return capacity * sizeof(FlowRecord); }
+std::size_t flow_record_bytes(std::size_t capacity) {
+  return capacity * sizeof(FlowRecord);
+}
 
 std::size_t flow_index_bytes(std::size_t capacity) {
   return kShards * FlowIndex::buckets_for(per_shard(capacity)) * sizeof(IndexBucket);
@@ -85,8 +92,6 @@ struct Engine::State {
 
   std::optional<SourcePort> choose_source(SourceRequest& request, const CompiledService& service, std::uint16_t backend,
                                           Time now) const;
-  bool is_allowed(FlowRecord& flow) const;
-  std::optional<std::uint16_t> backend_serving(std::uint16_t service, const FlowRecord& flow) const;
   Duration flow_timeout(const FlowRecord& flow) const;
   void expire(FlowTable& table, Time now, std::size_t budget);
   void count(const Verdict& verdict);
@@ -156,10 +161,11 @@ Verdict Engine::State::decide(Transit& transit, Time now, PacketSink& sink) {
   return hit ? follow(transit, *hit, now, sink) : begin(transit, now, sink);
 }
 
-/// An ICMP error about a packet of a known flow. It neither refreshes nor ends the flow (RFC 5508 REQ-6, RFC 5382 REQ-10).
+/// An ICMP error about a packet of a known flow. It neither refreshes nor ends the flow (RFC 5508 REQ-6, RFC 5382
+/// REQ-10).
 Verdict Engine::State::follow_error(Transit& transit, FlowHit hit) {
   FlowRecord& flow = table_of(transit.shard)[hit.id];
-  if (!is_allowed(flow)) return stray(transit, Reason::icmp_embedded);
+  if (!revalidate(*rules, flow)) return stray(transit, Reason::icmp_embedded);
   translate_error(transit.packet, transit.view, *transit.quoted, flow, hit.direction);
   return {.action = Action::forward, .shard = transit.shard, .service = flow.service, .backend = flow.backend};
 }
@@ -168,7 +174,7 @@ Verdict Engine::State::follow_error(Transit& transit, FlowHit hit) {
 Verdict Engine::State::follow(Transit& transit, FlowHit hit, Time now, PacketSink& sink) {
   FlowTable& table = table_of(transit.shard);
   FlowRecord& flow = table[hit.id];
-  if (!is_allowed(flow)) {
+  if (!revalidate(*rules, flow)) {
     table.erase(hit.id);
     ++counters.flows_revoked;
     return begin(transit, now, sink);
@@ -202,7 +208,8 @@ Verdict Engine::State::follow(Transit& transit, FlowHit hit, Time now, PacketSin
 Verdict Engine::State::begin(Transit& transit, Time now, PacketSink& sink) {
   if (transit.destination.is_vip()) {
     if (transit.view.protocol == Protocol::icmp) return answer_ping(transit, now, sink);
-    const auto service = rules->find_service(transit.destination.vip, transit.view.protocol, transit.tuple.destination_port);
+    const auto service =
+        rules->find_service(transit.destination.vip, transit.view.protocol, transit.tuple.destination_port);
     if (service) return open(transit, *service, now, sink);
     return reject(transit, Reason::no_service, rules->vip(transit.destination.vip).unmatched, now, sink);
   }
@@ -214,8 +221,8 @@ Verdict Engine::State::begin(Transit& transit, Time now, PacketSink& sink) {
   return stray(transit, Reason::no_such_vip);
 }
 
-/// A packet of no flow that is not for one of our addresses. What the policy rules brought here along with our flows' packets goes on
-/// unchanged; what goes to our subnets must not, since it would come back at once.
+/// A packet of no flow that is not for one of our addresses. What the policy rules brought here along with our flows'
+/// packets goes on unchanged; what goes to our subnets must not, since it would come back at once.
 Verdict Engine::State::stray(const Transit& transit, Reason reason) const {
   const bool brought_along = transit.source.preserve_backend || transit.quoted;
   if (!brought_along || rules->owns(transit.tuple.destination)) return drop(reason, transit.shard);
@@ -261,7 +268,8 @@ Verdict Engine::State::open(Transit& transit, std::uint16_t service_index, Time 
   FlowTable& table = table_of(transit.shard);
   if (source->reclaimed != kNoFlow) table.erase(source->reclaimed);
   if (transit.replaces != kNoFlow && transit.replaces != source->reclaimed) table.erase(transit.replaces);
-  if (table.insert(candidate, flow_timeout(candidate)) == kNoFlow) return refuse(transit, Reason::table_full, now, sink);
+  if (table.insert(candidate, flow_timeout(candidate)) == kNoFlow)
+    return refuse(transit, Reason::table_full, now, sink);
   ++counters.flows_opened;
   rewrite(transit.packet, transit.view, candidate.reply.reversed());
   return {.action = Action::forward, .shard = transit.shard, .service = service_index, .backend = *backend};
@@ -308,41 +316,13 @@ Verdict Engine::State::refuse(const Transit& transit, Reason reason, Time now, P
   return {.action = Action::reply, .reason = reason, .shard = transit.shard};
 }
 
-/// Whether the present rules still allow the flow, which then takes their indices.
-bool Engine::State::is_allowed(FlowRecord& flow) const {
-  if (flow.generation == rules->generation()) return true;
-  const AddressRole vip = rules->role_of(flow.original.destination);
-  if (!vip.is_vip()) return false;
-  const auto service = rules->find_service(vip.vip, flow.protocol, flow.original.destination_port);
-  if (!service) return false;
-  const auto backend = backend_serving(*service, flow);
-  if (!backend) return false;
-  flow.service = *service;
-  flow.backend = *backend;
-  flow.generation = rules->generation();
-  return true;
-}
-
-/// The service's backend that has the flow, if the source that it sees is still one that it would get.
-std::optional<std::uint16_t> Engine::State::backend_serving(std::uint16_t service, const FlowRecord& flow) const {
-  const Service& rule = *rules->service(service).service;
-  const bool preserved = flow.reply.destination == flow.original.source;
-  const bool source_allowed =
-      preserved ? rule.source == SourceMode::preserve : rules->role_of(flow.reply.destination).masquerade;
-  if (!source_allowed) return std::nullopt;
-  for (std::uint16_t i = 0; i < rule.backends.size(); ++i) {
-    if (rules->backend_endpoint(service, i, flow.original.destination_port) == flow.reply.source_endpoint()) return i;
-  }
-  return std::nullopt;
-}
-
 Duration Engine::State::flow_timeout(const FlowRecord& flow) const {
   return timeout_of(flow, rules->rules().timeouts, rules->service(flow.service).service->idle_timeout);
 }
 
 void Engine::State::expire(FlowTable& table, Time now, std::size_t budget) {
   counters.flows_expired += table.expire(now, budget, [this](FlowRecord& flow) {
-    return is_allowed(flow) ? flow_timeout(flow) : Duration::zero();
+    return revalidate(*rules, flow) ? flow_timeout(flow) : Duration::zero();
   });
 }
 
@@ -376,9 +356,13 @@ Time Engine::run(Time now) {
   return next;
 }
 
-void Engine::set_ruleset(std::shared_ptr<const Ruleset> ruleset) { state_->rules = std::move(ruleset); }
+void Engine::set_ruleset(std::shared_ptr<const Ruleset> ruleset) {
+  state_->rules = std::move(ruleset);
+}
 
-const Ruleset& Engine::ruleset() const { return *state_->rules; }
+const Ruleset& Engine::ruleset() const {
+  return *state_->rules;
+}
 
 const Counters& Engine::counters() const {
   state_->counters.flows_evicted = 0;

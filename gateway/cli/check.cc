@@ -34,7 +34,8 @@ void print_summary(const Config& config) {
   for (const Vip& vip : config.rules.vips) {
     std::cout << "vip " << vip.address.to_string() << '\n';
     for (const Service& service : vip.services) {
-      std::cout << "  " << service.name << ": " << describe_protocols(service) << ' ' << describe_ports(service) << " ->";
+      std::cout << "  " << service.name << ": " << describe_protocols(service) << ' ' << describe_ports(service)
+                << " ->";
       for (const Backend& backend : service.backends) {
         std::cout << ' ' << backend.address.to_string();
         if (backend.port) std::cout << ':' << *backend.port;

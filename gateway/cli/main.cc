@@ -14,7 +14,8 @@ Example:
 constexpr const char* kCheckFooter = R"(Example:
   vipgate check /etc/vipgate/vipgate.json)";
 
-constexpr const char* kReplayFooter = R"(The capture's own clock is used. Reads pcap and pcapng of raw IP, Ethernet and Linux cooked links. Needs no rights and touches no network.
+constexpr const char* kReplayFooter =
+    R"(The capture's own clock is used. Reads pcap and pcapng of raw IP, Ethernet and Linux cooked links. Needs no rights and touches no network.
 
 Example:
   tcpdump -i eth0 -w in.pcap host 203.0.113.10
@@ -35,15 +36,18 @@ int main(int argc, char** argv) {
   auto* run_app = app.add_subcommand("run", "Start the gateway, in the foreground");
   run_app->footer(kRunFooter);
   run_app->add_option("--config", run_command.config_file, "Configuration file")->capture_default_str();
-  run_app->add_option("--seed", run_command.seed, "Choose source ports repeatably, as `replay --seed` does; for recordings");
+  run_app->add_option("--seed", run_command.seed,
+                      "Choose source ports repeatably, as `replay --seed` does; for recordings");
 
   CheckCommand check_command;
-  auto* check_app = app.add_subcommand("check", "Check a configuration: a summary, or every error as FILE:LINE:COLUMN: what");
+  auto* check_app =
+      app.add_subcommand("check", "Check a configuration: a summary, or every error as FILE:LINE:COLUMN: what");
   check_app->footer(kCheckFooter);
   check_app->add_option("FILE", check_command.config_file, "Configuration file")->capture_default_str();
 
   ReplayCommand replay_command;
-  auto* replay_app = app.add_subcommand("replay", "Put a capture through the engine and say what becomes of each packet");
+  auto* replay_app =
+      app.add_subcommand("replay", "Put a capture through the engine and say what becomes of each packet");
   replay_app->footer(kReplayFooter);
   replay_app->add_option("--config", replay_command.config_file, "Configuration file")->capture_default_str();
   replay_app->add_option("IN.pcap", replay_command.capture, "Capture to read; - for the standard input")->required();

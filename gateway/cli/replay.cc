@@ -27,7 +27,9 @@ std::string reason_name(const ReplayedPacket& packet) {
   return packet.verdict.reason == Reason::none ? "" : std::string(name_of(packet.verdict.reason));
 }
 
-Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
+Json text_or_null(const std::string& text) {
+  return text.empty() ? Json() : Json(text);
+}
 
 void print_json(const ReplayedPacket& packet) {
   Json line;
@@ -62,7 +64,8 @@ void print_json(const ReplaySummary& summary) {
   counts["flows_opened"] = summary.engine.flows_opened;
   counts["reasons"] = Json::object();
   for (std::size_t i = 0; i < kReasonCount; ++i) {
-    if (summary.engine.reasons[i] > 0) counts["reasons"][std::string(name_of(static_cast<Reason>(i)))] = summary.engine.reasons[i];
+    if (summary.engine.reasons[i] > 0)
+      counts["reasons"][std::string(name_of(static_cast<Reason>(i)))] = summary.engine.reasons[i];
   }
   Json line;
   line["summary"] = counts;
@@ -72,7 +75,8 @@ void print_json(const ReplaySummary& summary) {
 void print_text(const ReplaySummary& summary) {
   std::cout << summary.packets << " packets:";
   for (std::size_t i = 0; i < kActionCount; ++i) {
-    if (summary.engine.actions[i] > 0) std::cout << ' ' << name_of(static_cast<Action>(i)) << ' ' << summary.engine.actions[i];
+    if (summary.engine.actions[i] > 0)
+      std::cout << ' ' << name_of(static_cast<Action>(i)) << ' ' << summary.engine.actions[i];
   }
   if (summary.own_output > 0) std::cout << " own_output " << summary.own_output;
   if (summary.not_ipv4 > 0) std::cout << " not_ipv4 " << summary.not_ipv4;
@@ -103,7 +107,8 @@ ExitCode replay(const ReplayCommand& command) {
     if (!created.ok()) return wrong_input(created.status());
     writer.emplace(*std::move(created));
   }
-  const std::size_t capacity = loaded.config->flows.max == 0 ? FlowStorage::default_capacity() : loaded.config->flows.max;
+  const std::size_t capacity =
+      loaded.config->flows.max == 0 ? FlowStorage::default_capacity() : loaded.config->flows.max;
   auto storage = FlowStorage::allocate(capacity);
   if (!storage.ok()) return wrong_input(storage.status());
 

@@ -17,7 +17,8 @@ constexpr int kSnapLength = 262144;                      // what tcpdump uses
 using Bytes = std::span<const std::uint8_t>;
 
 std::uint16_t ether_type_at(Bytes frame, std::size_t offset) {
-  return frame.size() < offset + 2 ? std::uint16_t{0} : static_cast<std::uint16_t>(frame[offset] << 8 | frame[offset + 1]);
+  return frame.size() < offset + 2 ? std::uint16_t{0}
+                                   : static_cast<std::uint16_t>(frame[offset] << 8 | frame[offset + 1]);
 }
 
 /// The bytes behind a header of `length` whose EtherType stands at `type_offset`, when they are IPv4.
@@ -50,7 +51,9 @@ Bytes ip_of(int link_type, Bytes frame) {
 
 }  // namespace
 
-void PcapReader::Close::operator()(pcap* file) const { pcap_close(file); }
+void PcapReader::Close::operator()(pcap* file) const {
+  pcap_close(file);
+}
 
 absl::StatusOr<PcapReader> PcapReader::open(const std::string& path) {
   char error[PCAP_ERRBUF_SIZE] = "";
@@ -60,8 +63,9 @@ absl::StatusOr<PcapReader> PcapReader::open(const std::string& path) {
   const int link_type = pcap_datalink(file.get());
   if (!is_supported(link_type)) {
     const char* name = pcap_datalink_val_to_name(link_type);
-    return absl::InvalidArgumentError(absl::StrCat(path, ": link type ", name == nullptr ? "unknown" : name,
-                                                   " is not supported; raw IP, Ethernet and Linux cooked captures are"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": link type ", name == nullptr ? "unknown" : name,
+                     " is not supported; raw IP, Ethernet and Linux cooked captures are"));
   }
   return PcapReader(std::move(file), link_type);
 }
@@ -80,8 +84,12 @@ absl::StatusOr<std::optional<CapturedPacket>> PcapReader::next() {
   return packet;
 }
 
-void PcapWriter::CloseFormat::operator()(pcap* format) const { pcap_close(format); }
-void PcapWriter::CloseFile::operator()(pcap_dumper* file) const { pcap_dump_close(file); }
+void PcapWriter::CloseFormat::operator()(pcap* format) const {
+  pcap_close(format);
+}
+void PcapWriter::CloseFile::operator()(pcap_dumper* file) const {
+  pcap_dump_close(file);
+}
 
 absl::StatusOr<PcapWriter> PcapWriter::create(const std::string& path) {
   PcapWriter writer;
@@ -103,7 +111,8 @@ void PcapWriter::write(Time time, std::span<const std::uint8_t> ip_packet) {
 }
 
 absl::Status PcapWriter::finish() {
-  if (pcap_dump_flush(file_.get()) != 0) return absl::DataLossError(absl::StrCat("writing failed: ", std::strerror(errno)));
+  if (pcap_dump_flush(file_.get()) != 0)
+    return absl::DataLossError(absl::StrCat("writing failed: ", std::strerror(errno)));
   return absl::OkStatus();
 }
 

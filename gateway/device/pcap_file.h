@@ -16,9 +16,10 @@ namespace vipgate {
 
 /// One packet of a capture file.
 struct CapturedPacket {
-  Time time;                             ///< since 1970, as the capture has it
-  std::span<const std::uint8_t> ip;      ///< from the IP header on; valid until the next read. Empty where the frame is not IPv4
-  std::size_t original_size = 0;         ///< of `ip` on the wire; larger where the capture cut it off
+  Time time;  ///< since 1970, as the capture has it
+  /// From the IP header on; valid until the next read. Empty where the frame is not IPv4.
+  std::span<const std::uint8_t> ip;
+  std::size_t original_size = 0;  ///< of `ip` on the wire; larger where the capture cut it off
 };
 
 /// Reads pcap and pcapng files of raw IP, Ethernet (VLAN tags included) and Linux cooked captures.
@@ -34,7 +35,8 @@ class PcapReader {
   struct Close {
     void operator()(pcap* file) const;
   };
-  explicit PcapReader(std::unique_ptr<pcap, Close> file, int link_type) : file_(std::move(file)), link_type_(link_type) {}
+  explicit PcapReader(std::unique_ptr<pcap, Close> file, int link_type)
+      : file_(std::move(file)), link_type_(link_type) {}
 
   std::unique_ptr<pcap, Close> file_;
   int link_type_;

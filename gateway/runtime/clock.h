@@ -6,7 +6,8 @@
 
 namespace vipgate {
 
-/// The gateway's clock: monotonic, not moved when the wall clock is set, and going on during suspend, as timers of the other ends do.
+/// The gateway's clock: monotonic, not moved when the wall clock is set, and going on during suspend, as timers of the
+/// other ends do.
 inline Time boot_time_now() {
   timespec now{};
   ::clock_gettime(CLOCK_BOOTTIME, &now);

@@ -30,8 +30,10 @@ absl::StatusOr<FlowStorage> FlowStorage::allocate(std::size_t capacity) {
 }
 
 std::size_t FlowStorage::default_capacity() {
-  const auto memory = static_cast<std::size_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-  const std::size_t bytes_per_flow = (flow_record_bytes(kDefaultFlows) + flow_index_bytes(kDefaultFlows)) / kDefaultFlows;
+  const auto memory =
+      static_cast<std::size_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const std::size_t bytes_per_flow =
+      (flow_record_bytes(kDefaultFlows) + flow_index_bytes(kDefaultFlows)) / kDefaultFlows;
   const std::size_t affordable = memory / kShareOfMemory / bytes_per_flow;
   return std::clamp<std::size_t>(affordable, kShards * 16, kDefaultFlows) / kShards * kShards;
 }

@@ -23,7 +23,8 @@ class FlowStorage {
   FlowMemory memory() const;
 
  private:
-  FlowStorage(std::byte* bytes, std::size_t size, std::size_t capacity) : bytes_(bytes), size_(size), capacity_(capacity) {}
+  FlowStorage(std::byte* bytes, std::size_t size, std::size_t capacity)
+      : bytes_(bytes), size_(size), capacity_(capacity) {}
 
   std::byte* bytes_;
   std::size_t size_;

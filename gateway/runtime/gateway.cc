@@ -24,7 +24,9 @@ std::uint64_t random_seed() {
   return std::uint64_t{random()} << 32 | random();
 }
 
-std::uint32_t default_workers() { return std::clamp<std::uint32_t>(std::thread::hardware_concurrency(), 1, kShards); }
+std::uint32_t default_workers() {
+  return std::clamp<std::uint32_t>(std::thread::hardware_concurrency(), 1, kShards);
+}
 
 /// Keys that only a start can change: names of those that differ.
 std::string fixed_at_start(const Config& running, const Config& wanted) {
@@ -80,16 +82,16 @@ absl::Status Gateway::start() {
   if (!storage.ok()) return storage.status();
   storage_.emplace(*std::move(storage));
 
-  workers_ = std::make_unique<WorkerPool>(
-      *tun_, storage_->memory(), options_.seed.value_or(random_seed()), compile(rules_, generation_),
-      [this](const std::string& what) {
-        boost::asio::post(context_, [this, what] { end(absl::UnavailableError(what)); });
-      });
+  workers_ =
+      std::make_unique<WorkerPool>(*tun_, storage_->memory(), options_.seed.value_or(random_seed()),
+                                   compile(rules_, generation_), [this](const std::string& what) {
+                                     boost::asio::post(context_, [this, what] { end(absl::UnavailableError(what)); });
+                                   });
   workers_->start();
   wait_for_signal();
   watch();
-  log_info(absl::StrCat("ready: ", config_.rules.vips.size(), config_.rules.vips.size() == 1 ? " VIP, " : " VIPs, ", workers,
-                        workers == 1 ? " worker, " : " workers, ", capacity, " flows at most"));
+  log_info(absl::StrCat("ready: ", config_.rules.vips.size(), config_.rules.vips.size() == 1 ? " VIP, " : " VIPs, ",
+                        workers, workers == 1 ? " worker, " : " workers, ", capacity, " flows at most"));
   return absl::OkStatus();
 }
 
@@ -128,7 +130,8 @@ void Gateway::reload() {
   log_info(absl::StrCat("reloaded ", options_.config_file));
 }
 
-/// Gives the workers the present rules, if they differ from those they have: the configuration or this host's addresses have changed.
+/// Gives the workers the present rules, if they differ from those they have: the configuration or this host's addresses
+/// have changed.
 void Gateway::publish_rules() {
   Rules rules = config_.rules;
   read_host_networks(kernel_setup_.view(), config_.tun.name, rules);
@@ -165,8 +168,8 @@ void Gateway::end(absl::Status status) {
 void Gateway::log_totals() const {
   const WorkerCounters totals = workers_->counters();
   std::string line = absl::StrCat("totals: packets read ", totals.packets_read, " (", totals.super_packets_read,
-                                  " super-packets), written ", totals.packets_written, ", bytes read ", totals.bytes_read,
-                                  ", flows opened ", totals.engine.flows_opened, ", handed off ",
+                                  " super-packets), written ", totals.packets_written, ", bytes read ",
+                                  totals.bytes_read, ", flows opened ", totals.engine.flows_opened, ", handed off ",
                                   totals.engine.actions[static_cast<std::size_t>(Action::hand_off)]);
   if (totals.hand_off_full > 0) absl::StrAppend(&line, ", lost between workers ", totals.hand_off_full);
   if (totals.write_failures > 0) absl::StrAppend(&line, ", refused by the TUN ", totals.write_failures);

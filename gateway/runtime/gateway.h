@@ -19,8 +19,8 @@
 
 namespace vipgate {
 
-/// A running gateway: the TUN, what is set up in the kernel for it, and the workers. Its own thread is the control thread: signals,
-/// reloading, watching the kernel, the log. Packets never wait for it.
+/// A running gateway: the TUN, what is set up in the kernel for it, and the workers. Its own thread is the control
+/// thread: signals, reloading, watching the kernel, the log. Packets never wait for it.
 class Gateway {
  public:
   struct Options {
@@ -30,8 +30,8 @@ class Gateway {
 
   Gateway(Options options, Config config, KernelInterface& kernel);
 
-  /// Sets up, works until a signal, and undoes the set-up. An error says what stood in the way, or what went wrong; the set-up is undone
-  /// all the same.
+  /// Sets up, works until a signal, and undoes the set-up. An error says what stood in the way, or what went wrong; the
+  /// set-up is undone all the same.
   absl::Status run();
 
  private:

@@ -24,8 +24,8 @@ class HandedPacket {
   VirtioHeader virtio_;
 };
 
-/// Bounded queues between all pairs of workers. Each has one writer and one reader, so that no lock is needed and packets of one flow
-/// keep their order.
+/// Bounded queues between all pairs of workers. Each has one writer and one reader, so that no lock is needed and
+/// packets of one flow keep their order.
 class HandOff {
  public:
   /// Packets in flight from one worker to another. A burst of a TUN queue's 500 packets fits.

@@ -40,8 +40,8 @@ Replay::Replay(FlowStorage storage, Rules rules, std::uint32_t mtu, std::uint64_
       mtu_(mtu),
       engine_({.worker = 0, .workers = 1, .seed = seed, .memory = storage_.memory()}, compile(std::move(rules), 1)) {}
 
-/// Whether the gateway that was running when the capture was taken had sent the packet: it goes elsewhere than to us, and it comes from
-/// one of our addresses or goes to a backend, as only translated packets do.
+/// Whether the gateway that was running when the capture was taken had sent the packet: it goes elsewhere than to us,
+/// and it comes from one of our addresses or goes to a backend, as only translated packets do.
 bool Replay::is_own_output(std::span<const std::uint8_t> ip) const {
   const auto endpoints = endpoints_of(ip);
   if (!endpoints) return false;
@@ -80,9 +80,10 @@ ReplayedPacket Replay::process(const CapturedPacket& captured) {
   return result;
 }
 
-/// The backend of a packet that was forwarded: its endpoint, which is where the packet came from or where it goes; an ICMP error shows no
-/// port, and so gets the name.
-std::string Replay::backend_of(const Verdict& verdict, std::span<const std::uint8_t> in, std::span<const std::uint8_t> out) const {
+/// The backend of a packet that was forwarded: its endpoint, which is where the packet came from or where it goes; an
+/// ICMP error shows no port, and so gets the name.
+std::string Replay::backend_of(const Verdict& verdict, std::span<const std::uint8_t> in,
+                               std::span<const std::uint8_t> out) const {
   const Backend& backend = service_at(engine_.ruleset(), verdict.service).backends[verdict.backend];
   for (const auto& endpoint : {endpoints_of(in)->source, endpoints_of(out)->destination}) {
     if (endpoint.address == backend.address && endpoint.port != 0) return endpoint.to_string();

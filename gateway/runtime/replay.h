@@ -18,12 +18,12 @@ struct ReplayedPacket {
   std::uint64_t number = 0;  ///< from 1
   Time time;
   bool is_ipv4 = true;
-  bool own_output = false;   ///< a packet that the gateway itself has sent: not put through the engine
+  bool own_output = false;  ///< a packet that the gateway itself has sent: not put through the engine
   Verdict verdict;
-  std::string service;                              ///< name; empty where none is concerned
-  std::string backend;                              ///< endpoint, as "10.0.0.2:8080"
-  std::string in;                                   ///< one line about it
-  std::vector<std::vector<std::uint8_t>> out;       ///< packets that would have been sent
+  std::string service;                         ///< name; empty where none is concerned
+  std::string backend;                         ///< endpoint, as "10.0.0.2:8080"
+  std::string in;                              ///< one line about it
+  std::vector<std::vector<std::uint8_t>> out;  ///< packets that would have been sent
 };
 
 /// Counts that add up to the packets read.
@@ -44,7 +44,8 @@ class Replay {
 
  private:
   bool is_own_output(std::span<const std::uint8_t> ip) const;
-  std::string backend_of(const Verdict& verdict, std::span<const std::uint8_t> in, std::span<const std::uint8_t> out) const;
+  std::string backend_of(const Verdict& verdict, std::span<const std::uint8_t> in,
+                         std::span<const std::uint8_t> out) const;
 
   FlowStorage storage_;
   std::uint32_t mtu_;

@@ -18,8 +18,8 @@ namespace {
 /// Rounds of reading before mailbox and timers get their turn, however many packets wait.
 constexpr int kMaxRounds = 64;
 
-/// Packets that the engine is given at once lie one behind the other in one piece of memory, which stays in the cache: many small ones,
-/// or a few super-packets.
+/// Packets that the engine is given at once lie one behind the other in one piece of memory, which stays in the cache:
+/// many small ones, or a few super-packets.
 constexpr std::size_t kArenaSize = 256 * 1024;
 constexpr std::size_t kRoomForOne = kMaxPacketSize + kSpareRoom;
 constexpr std::size_t kAlignment = 64;
@@ -104,9 +104,10 @@ void Worker::wake_for_hand_off() {
 }
 
 void Worker::wait_for_packets() {
-  readable_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
-    if (!error) drain();
-  });
+  readable_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                       [this](const boost::system::error_code& error) {
+                         if (!error) drain();
+                       });
 }
 
 void Worker::drain() {
@@ -156,7 +157,8 @@ void Worker::process(Batch& batch, bool handed_over) {
         ++counters_.hand_off_full;
       }
     }
-    // A packet that is handed over and still not ours met another ruleset there; like any lost packet, it will be sent again.
+    // A packet that is handed over and still not ours met another ruleset there; like any lost packet, it will be sent
+    // again.
   }
 }
 
@@ -185,7 +187,9 @@ void Worker::arm_timer(Time next) {
   });
 }
 
-void Worker::send(const Packet& packet) { write(packet); }
+void Worker::send(const Packet& packet) {
+  write(packet);
+}
 
 void Worker::write(const Packet& packet) {
   const WriteResult result = queue_.write(packet);

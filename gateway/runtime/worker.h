@@ -33,12 +33,12 @@ struct WorkerCounters {
   void add(const WorkerCounters& other);
 };
 
-/// One thread with one TUN queue and the engine of its shards. It waits when there is nothing to read, and reads until there is nothing
-/// left when there is. Other threads reach it through its mailbox only.
+/// One thread with one TUN queue and the engine of its shards. It waits when there is nothing to read, and reads until
+/// there is nothing left when there is. Other threads reach it through its mailbox only.
 class Worker final : private PacketSink {
  public:
-  /// `peers` are all workers, this one among them, by index; complete before start(). `on_failure` is called once, from the worker's
-  /// thread, when the queue can no longer be used.
+  /// `peers` are all workers, this one among them, by index; complete before start(). `on_failure` is called once, from
+  /// the worker's thread, when the queue can no longer be used.
   Worker(TunQueue& queue, const EngineOptions& options, std::shared_ptr<const Ruleset> ruleset, HandOff& hand_off,
          const std::vector<std::unique_ptr<Worker>>& peers, std::function<void(std::string)> on_failure);
   ~Worker() override;

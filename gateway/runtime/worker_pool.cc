@@ -3,7 +3,8 @@
 namespace vipgate {
 
 WorkerPool::WorkerPool(TunDevice& tun, const FlowMemory& memory, std::uint64_t seed,
-                       const std::shared_ptr<const Ruleset>& ruleset, const std::function<void(std::string)>& on_failure)
+                       const std::shared_ptr<const Ruleset>& ruleset,
+                       const std::function<void(std::string)>& on_failure)
     : hand_off_(tun.queues().size()) {
   const auto count = static_cast<std::uint32_t>(tun.queues().size());
   for (std::uint32_t i = 0; i < count; ++i) {

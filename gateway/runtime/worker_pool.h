@@ -17,8 +17,8 @@ namespace vipgate {
 class WorkerPool {
  public:
   /// `on_failure` is called from a worker's thread when its queue can no longer be used.
-  WorkerPool(TunDevice& tun, const FlowMemory& memory, std::uint64_t seed, const std::shared_ptr<const Ruleset>& ruleset,
-             const std::function<void(std::string)>& on_failure);
+  WorkerPool(TunDevice& tun, const FlowMemory& memory, std::uint64_t seed,
+             const std::shared_ptr<const Ruleset>& ruleset, const std::function<void(std::string)>& on_failure);
 
   void start();
   void stop();

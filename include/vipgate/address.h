@@ -35,27 +35,22 @@ class Ipv4Prefix {
   constexpr Ipv4Prefix(Ipv4Address address, int length)
       : address_(address.value() & mask_of(length)), length_(static_cast<std::uint8_t>(length)) {}
 
-  /// "10.0.0.0/24" or a plain address (a /32). Set host bits are an error: they are a typing mistake more often than not.
+  /// "10.0.0.0/24" or a plain address (a /32). Set host bits are an error: they are a typing mistake more often than
+  /// not.
   static std::optional<Ipv4Prefix> parse(std::string_view text);
 
   constexpr Ipv4Address address() const { return address_; }
   constexpr int length() const { return length_; }
   constexpr std::uint32_t mask() const { return mask_of(length_); }
   constexpr Ipv4Address last() const { return Ipv4Address(address_.value() | ~mask()); }
-  constexpr bool contains(Ipv4Address address) const {
-    return (address.value() & mask()) == address_.value();
-  }
-  constexpr bool contains(Ipv4Prefix other) const {
-    return other.length_ >= length_ && contains(other.address_);
-  }
+  constexpr bool contains(Ipv4Address address) const { return (address.value() & mask()) == address_.value(); }
+  constexpr bool contains(Ipv4Prefix other) const { return other.length_ >= length_ && contains(other.address_); }
   std::string to_string() const;
 
   constexpr auto operator<=>(const Ipv4Prefix&) const = default;
 
  private:
-  static constexpr std::uint32_t mask_of(int length) {
-    return length == 0 ? 0 : ~std::uint32_t{0} << (32 - length);
-  }
+  static constexpr std::uint32_t mask_of(int length) { return length == 0 ? 0 : ~std::uint32_t{0} << (32 - length); }
 
   Ipv4Address address_;
   std::uint8_t length_ = 0;

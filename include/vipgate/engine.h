@@ -27,8 +27,8 @@ std::shared_ptr<const Ruleset> compile(Rules rules, std::uint32_t generation);
 const Service& service_at(const Ruleset& ruleset, std::uint16_t service);
 const Rules& rules_of(const Ruleset& ruleset);
 
-/// Memory for the flows of all shards, zeroed by its owner, who keeps it alive longer than every engine that uses it. Workers share it
-/// without a lock, since each touches its own shards alone.
+/// Memory for the flows of all shards, zeroed by its owner, who keeps it alive longer than every engine that uses it.
+/// Workers share it without a lock, since each touches its own shards alone.
 struct FlowMemory {
   std::span<std::byte> records;  ///< flow_record_bytes(capacity) bytes, 64-byte aligned
   std::span<std::byte> index;    ///< flow_index_bytes(capacity) bytes, 64-byte aligned
@@ -38,9 +38,9 @@ std::size_t flow_record_bytes(std::size_t capacity);
 std::size_t flow_index_bytes(std::size_t capacity);
 
 struct EngineOptions {
-  std::uint32_t worker = 0;   ///< owns the shards with shard mod workers == worker
+  std::uint32_t worker = 0;  ///< owns the shards with shard mod workers == worker
   std::uint32_t workers = 1;
-  std::uint64_t seed = 0;     ///< of all hashes and random choices; the same for all workers
+  std::uint64_t seed = 0;  ///< of all hashes and random choices; the same for all workers
   FlowMemory memory;
 };
 
@@ -49,15 +49,15 @@ struct Counters {
   std::array<std::uint64_t, kReasonCount> reasons{};  ///< of drops, and of replies that reject
   std::uint64_t flows_opened = 0;
   std::uint64_t flows_expired = 0;
-  std::uint64_t flows_evicted = 0;   ///< closed, half-open or one-way flows that made room
-  std::uint64_t flows_revoked = 0;   ///< no longer allowed by a new ruleset
+  std::uint64_t flows_evicted = 0;  ///< closed, half-open or one-way flows that made room
+  std::uint64_t flows_revoked = 0;  ///< no longer allowed by a new ruleset
 
   void add(const Counters& other);
   bool operator==(const Counters&) const = default;
 };
 
-/// The packet engine of one worker. No system call, clock, lock or log; no allocation for packets of known flows. The same packets,
-/// times, rules and seed give the same bytes.
+/// The packet engine of one worker. No system call, clock, lock or log; no allocation for packets of known flows. The
+/// same packets, times, rules and seed give the same bytes.
 class Engine {
  public:
   Engine(const EngineOptions& options, std::shared_ptr<const Ruleset> ruleset);
@@ -68,9 +68,9 @@ class Engine {
   /// The most packets that one call takes.
   static constexpr std::size_t kMaxBatch = 32;
 
-  /// Decides about packets in their order and rewrites them in place; `verdicts` has as many places as `packets`, which are at most
-  /// kMaxBatch. Several at once are cheaper, since the memory of all is fetched while the first is worked on. Ends a bounded number of
-  /// silent flows on the way.
+  /// Decides about packets in their order and rewrites them in place; `verdicts` has as many places as `packets`, which
+  /// are at most kMaxBatch. Several at once are cheaper, since the memory of all is fetched while the first is worked
+  /// on. Ends a bounded number of silent flows on the way.
   void process(std::span<Packet> packets, std::span<Verdict> verdicts, Time now, PacketSink& sink);
 
   Verdict process(Packet& packet, Time now, PacketSink& sink) {

@@ -10,7 +10,8 @@
 
 namespace vipgate {
 
-/// One line about a packet: "tcp 198.51.100.7:40000 > 203.0.113.10:80 S seq 1 win 64240 length 0". Broken packets are described as far as they go.
+/// One line about a packet: "tcp 198.51.100.7:40000 > 203.0.113.10:80 S seq 1 win 64240 length 0". Broken packets are
+/// described as far as they go.
 std::string describe(std::span<const std::uint8_t> ip_packet);
 
 /// Source and destination of a packet, with port 0 where it has none; nothing where it is no whole IPv4 packet.
@@ -20,8 +21,9 @@ struct PacketEndpoints {
 };
 std::optional<PacketEndpoints> endpoints_of(std::span<const std::uint8_t> ip_packet);
 
-/// The virtio header of a packet from a capture. A transport checksum that equals the pseudo-header sum is taken as partial, as it is in
-/// captures from the sending host; packets larger than `mtu` with such a checksum, as super-packets.
+/// The virtio header of a packet from a capture. A transport checksum that equals the pseudo-header sum is taken as
+/// partial, as it is in captures from the sending host; packets larger than `mtu` with such a checksum, as
+/// super-packets.
 VirtioHeader virtio_header_of_capture(std::span<const std::uint8_t> ip_packet, std::size_t mtu);
 
 /// Whether IPv4 header and transport checksums are right, a partial one by its pseudo-header sum.

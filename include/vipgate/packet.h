@@ -6,8 +6,8 @@
 
 namespace vipgate {
 
-/// What TUN and virtio say about a packet's checksum and segmentation: `struct virtio_net_hdr` of virtio 1.2 §5.1.6, in host byte order,
-/// as a TUN with IFF_VNET_HDR puts it before each packet.
+/// What TUN and virtio say about a packet's checksum and segmentation: `struct virtio_net_hdr` of virtio 1.2 §5.1.6, in
+/// host byte order, as a TUN with IFF_VNET_HDR puts it before each packet.
 struct VirtioHeader {
   std::uint8_t flags = 0;
   std::uint8_t gso_type = 0;
@@ -38,7 +38,8 @@ inline constexpr std::size_t kSpareRoom = 256;
 /// The largest IP packet (RFC 791 §3.1, Total Length).
 inline constexpr std::size_t kMaxPacketSize = 65535;
 
-/// Takes the packets that the engine makes itself: echo replies, RST segments, ICMP errors. The bytes are valid during the call.
+/// Takes the packets that the engine makes itself: echo replies, RST segments, ICMP errors. The bytes are valid during
+/// the call.
 class PacketSink {
  public:
   virtual ~PacketSink() = default;

@@ -52,7 +52,8 @@ struct Service {
   std::vector<PortRange> ports;  ///< of the VIP; sorted, disjoint. A wildcard service has kAllPorts alone
   bool wildcard = false;         ///< yields to explicit ports of the same VIP
   SourceMode source = SourceMode::masquerade;
-  std::optional<Ipv4Address> masquerade;  ///< one of Rules::masquerade; none: the one on the backend's own network, else the first
+  /// One of Rules::masquerade; none: the one in the backend's own network, else the first.
+  std::optional<Ipv4Address> masquerade;
   std::optional<Duration> idle_timeout;  ///< in place of Timeouts::established and ::udp
   std::vector<Backend> backends;
 
@@ -68,7 +69,8 @@ struct Vip {
   bool operator==(const Vip&) const = default;
 };
 
-/// How long a silent flow is kept, by its state. Defaults: the RFC profile (RFC 5382 REQ-5, RFC 4787 REQ-5, RFC 5508 REQ-2).
+/// How long a silent flow is kept, by its state. Defaults: the RFC profile (RFC 5382 REQ-5, RFC 4787 REQ-5, RFC 5508
+/// REQ-2).
 struct Timeouts {
   Duration syn_sent = std::chrono::seconds(240);
   Duration syn_recv = std::chrono::seconds(240);
@@ -104,13 +106,14 @@ struct Timeouts {
   }
 };
 
-/// All that decides about packets, checked: whoever fills it has made sure that services do not overlap and addresses are not used twice.
+/// All that decides about packets, checked: whoever fills it has made sure that services do not overlap and addresses
+/// are not used twice.
 struct Rules {
   std::vector<Vip> vips;
-  std::vector<Ipv4Address> masquerade;         ///< every address that Service::masquerade may name
-  std::vector<Ipv4Prefix> subnets;             ///< routed to the TUN: their other addresses are ours too, and empty
-  /// This host's own networks and addresses. Clients that are this host, or neighbours of the backend, are masqueraded by `preserve`
-  /// services too: the backend's replies to them would not come back through the gateway.
+  std::vector<Ipv4Address> masquerade;  ///< every address that Service::masquerade may name
+  std::vector<Ipv4Prefix> subnets;      ///< routed to the TUN: their other addresses are ours too, and empty
+  /// This host's own networks and addresses. Clients that are this host, or neighbours of the backend, are masqueraded
+  /// by `preserve` services too: the backend's replies to them would not come back through the gateway.
   std::vector<Ipv4Prefix> connected;
   std::vector<Ipv4Address> host_addresses;
   Timeouts timeouts;

@@ -6,8 +6,8 @@ namespace vipgate {
 
 using Duration = std::chrono::nanoseconds;
 
-/// The engine's own time line: monotonic, from any origin that is not in its future. Nothing in the engine reads a clock; whoever calls it says what time it is
-/// (CLOCK_BOOTTIME in the gateway, the capture's time stamps in `replay`).
+/// The engine's own time line: monotonic, and never before its origin. Nothing in the engine reads a
+/// clock; whoever calls it says what time it is (CLOCK_BOOTTIME in the gateway, the capture's time stamps in `replay`).
 struct EngineClock {
   using rep = Duration::rep;
   using period = Duration::period;

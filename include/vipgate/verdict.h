@@ -17,40 +17,40 @@ enum class Action : std::uint8_t {
 inline constexpr std::size_t kActionCount = 5;
 
 /// Why a packet was dropped or rejected. One name a cause; the names are part of the counters' and `replay`'s format.
-#define VIPGATE_REASONS(X)                                                        \
-  X(none, "no objection")                                                         \
-  X(not_ipv4, "version field is not 4")                                           \
-  X(ip_truncated, "fewer bytes than an IPv4 header")                              \
-  X(ip_header_length, "IHL below 5 or beyond the packet")                         \
-  X(ip_total_length, "total length below the header or beyond the bytes read")    \
-  X(ip_checksum, "IPv4 header checksum wrong")                                    \
-  X(fragment, "a fragment; reassembly is not built yet")                          \
-  X(unknown_protocol, "neither TCP nor UDP nor ICMP")                             \
-  X(tcp_truncated, "fewer bytes than a TCP header")                               \
-  X(tcp_data_offset, "TCP data offset below 5 or beyond the segment")             \
-  X(tcp_checksum, "TCP checksum wrong")                                           \
-  X(tcp_flags, "a set of TCP flags that no stack sends")                          \
-  X(udp_truncated, "fewer bytes than a UDP header")                               \
-  X(udp_length, "UDP length below the header or beyond the packet")               \
-  X(udp_checksum, "UDP checksum wrong")                                           \
-  X(icmp_truncated, "fewer bytes than an ICMP header")                            \
-  X(icmp_checksum, "ICMP checksum wrong")                                         \
-  X(virtio_header, "virtio header contradicts the packet")                        \
-  X(zero_port, "source or destination port 0")                                    \
-  X(martian_source, "loopback, multicast, broadcast or zero source address")      \
-  X(own_source, "source is one of our own addresses")                             \
-  X(no_such_vip, "an address of our subnets that is no VIP")                      \
-  X(no_service, "no service on this port of the VIP")                             \
-  X(no_backend, "the service has no backend that takes new flows")                \
-  X(no_flow, "belongs to no flow and may not open one")                           \
-  X(tcp_state, "segment impossible in the state of its flow")                     \
-  X(tcp_window, "sequence or acknowledgement outside the window")                 \
-  X(tcp_reset, "RST outside the window")                                          \
-  X(table_full, "no room for another flow")                                       \
-  X(ports_exhausted, "no free source port toward the backend")                    \
-  X(rate_limited, "an answer was due, but too many were sent of late")            \
-  X(ping_disabled, "ping is switched off for this VIP")                           \
-  X(icmp_type, "an ICMP message that is neither echo nor an error")   \
+#define VIPGATE_REASONS(X)                                                     \
+  X(none, "no objection")                                                      \
+  X(not_ipv4, "version field is not 4")                                        \
+  X(ip_truncated, "fewer bytes than an IPv4 header")                           \
+  X(ip_header_length, "IHL below 5 or beyond the packet")                      \
+  X(ip_total_length, "total length below the header or beyond the bytes read") \
+  X(ip_checksum, "IPv4 header checksum wrong")                                 \
+  X(fragment, "a fragment; reassembly is not built yet")                       \
+  X(unknown_protocol, "neither TCP nor UDP nor ICMP")                          \
+  X(tcp_truncated, "fewer bytes than a TCP header")                            \
+  X(tcp_data_offset, "TCP data offset below 5 or beyond the segment")          \
+  X(tcp_checksum, "TCP checksum wrong")                                        \
+  X(tcp_flags, "a set of TCP flags that no stack sends")                       \
+  X(udp_truncated, "fewer bytes than a UDP header")                            \
+  X(udp_length, "UDP length below the header or beyond the packet")            \
+  X(udp_checksum, "UDP checksum wrong")                                        \
+  X(icmp_truncated, "fewer bytes than an ICMP header")                         \
+  X(icmp_checksum, "ICMP checksum wrong")                                      \
+  X(virtio_header, "virtio header contradicts the packet")                     \
+  X(zero_port, "source or destination port 0")                                 \
+  X(martian_source, "loopback, multicast, broadcast or zero source address")   \
+  X(own_source, "source is one of our own addresses")                          \
+  X(no_such_vip, "an address of our subnets that is no VIP")                   \
+  X(no_service, "no service on this port of the VIP")                          \
+  X(no_backend, "the service has no backend that takes new flows")             \
+  X(no_flow, "belongs to no flow and may not open one")                        \
+  X(tcp_state, "segment impossible in the state of its flow")                  \
+  X(tcp_window, "sequence or acknowledgement outside the window")              \
+  X(tcp_reset, "RST outside the window")                                       \
+  X(table_full, "no room for another flow")                                    \
+  X(ports_exhausted, "no free source port toward the backend")                 \
+  X(rate_limited, "an answer was due, but too many were sent of late")         \
+  X(ping_disabled, "ping is switched off for this VIP")                        \
+  X(icmp_type, "an ICMP message that is neither echo nor an error")            \
   X(icmp_embedded, "ICMP error that quotes no flow, or quotes it wrongly")
 
 enum class Reason : std::uint8_t {
@@ -64,18 +64,18 @@ inline constexpr std::size_t kReasonCount = VIPGATE_REASONS(VIPGATE_REASON_ONE);
 #undef VIPGATE_REASON_ONE
 
 std::string_view name_of(Action action);
-std::string_view name_of(Reason reason);      ///< as in the enum: "tcp_window"
-std::string_view describe(Reason reason);     ///< a few words for people
+std::string_view name_of(Reason reason);   ///< as in the enum: "tcp_window"
+std::string_view describe(Reason reason);  ///< a few words for people
 
 /// The outcome for one packet.
 struct Verdict {
   static constexpr std::uint16_t kNoService = 0xffff;
 
   Action action = Action::drop;
-  Reason reason = Reason::none;         ///< set for drop, and for a reply that rejects
-  std::uint8_t shard = 0;               ///< the owner of the packet's flow
-  std::uint16_t service = kNoService;   ///< index into the ruleset's services
-  std::uint16_t backend = 0;            ///< index into the service's backends, where there is a service
+  Reason reason = Reason::none;        ///< set for drop, and for a reply that rejects
+  std::uint8_t shard = 0;              ///< the owner of the packet's flow
+  std::uint16_t service = kNoService;  ///< index into the ruleset's services
+  std::uint16_t backend = 0;           ///< index into the service's backends, where there is a service
 };
 
 }  // namespace vipgate

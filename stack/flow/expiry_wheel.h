@@ -8,9 +8,9 @@
 
 namespace vipgate {
 
-/// Timers of flows: a ring of slots of one second each. A packet only writes its flow's `last_seen`; whoever is called back finds out
-/// whether the flow is really due and puts it back otherwise. A deadline beyond the ring waits in the farthest slot and is put back
-/// from there, so that a flow is looked at a few times in its life whatever its timeout.
+/// Timers of flows: a ring of slots of one second each. A packet only writes its flow's `last_seen`; whoever is called
+/// back finds out whether the flow is really due and puts it back otherwise. A deadline beyond the ring waits in the
+/// farthest slot and is put back from there, so that a flow is looked at a few times in its life whatever its timeout.
 class ExpiryWheel {
  public:
   static constexpr Duration kTick = std::chrono::seconds(1);
@@ -23,7 +23,8 @@ class ExpiryWheel {
   /// Whether `deadline` lies before the slot in which the flow waits.
   bool is_earlier(const FlowRecord& record, Time deadline) const;
 
-  /// The next flow whose slot has come, taken out of the wheel; kNoFlow when there is none at `now`. Steps over at most kSlots slots.
+  /// The next flow whose slot has come, taken out of the wheel; kNoFlow when there is none at `now`. Steps over at most
+  /// kSlots slots.
   FlowId take_due(std::span<FlowRecord> records, Time now);
 
   /// When the slot after the one at hand comes due.

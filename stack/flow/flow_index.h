@@ -21,7 +21,7 @@ struct FlowHit {
 struct alignas(64) IndexBucket {
   static constexpr std::size_t kEntries = 10;
 
-  std::uint16_t tags[kEntries];      ///< 0: empty
+  std::uint16_t tags[kEntries];  ///< 0: empty
   std::uint32_t references[kEntries];
   std::uint32_t passed_on;  ///< entries whose way led through this full bucket to a later one
 };
@@ -29,8 +29,9 @@ static_assert(sizeof(IndexBucket) == 64);
 
 /// From tuples to flows: a hash table of fixed size over memory of the caller, both tuples of a flow in it.
 ///
-/// A full bucket passes an entry on to the next one and counts it, so that a look-up stops at the first bucket that has passed nothing
-/// on. Removal takes the counts back along the way: there are no tombstones, and the table never needs to be rebuilt.
+/// A full bucket passes an entry on to the next one and counts it, so that a look-up stops at the first bucket that has
+/// passed nothing on. Removal takes the counts back along the way: there are no tombstones, and the table never needs
+/// to be rebuilt.
 class FlowIndex {
  public:
   /// Buckets for both tuples of `flows` flows, 70 % full at most.

@@ -6,7 +6,8 @@
 
 namespace vipgate {
 
-/// A doubly linked list of records through one of their links. Every operation takes the records, which it does not own.
+/// A doubly linked list of records through one of their links. Every operation takes the records, which it does not
+/// own.
 template <FlowLinks FlowRecord::*kLinks>
 class FlowList {
  public:

@@ -28,29 +28,29 @@ struct FlowLinks {
   FlowId previous = kNoFlow;
 };
 
-/// One tracked conversation. Plain data in two cache lines, without pointers and worker numbers: records live in memory that another
-/// process may adopt.
+/// One tracked conversation. Plain data in two cache lines, without pointers and worker numbers: records live in memory
+/// that another process may adopt.
 ///
-/// The two tuples describe its addresses and ports completely: a packet in the original direction leaves with `reply` reversed, one in
-/// the reply direction with `original` reversed.
+/// The two tuples describe its addresses and ports completely: a packet in the original direction leaves with `reply`
+/// reversed, one in the reply direction with `original` reversed.
 struct alignas(64) FlowRecord {
   // Identity, written once.
-  Tuple original;          ///< as the client sends: client > VIP
-  Tuple reply;             ///< as the backend answers: backend > masquerade address or client
-  Protocol protocol;       ///< 0 in a record that is not in use
+  Tuple original;     ///< as the client sends: client > VIP
+  Tuple reply;        ///< as the backend answers: backend > masquerade address or client
+  Protocol protocol;  ///< 0 in a record that is not in use
 
   FlowClass flow_class;
-  std::uint8_t answered;   ///< UDP, ICMP: a packet in the reply direction was seen
+  std::uint8_t answered;  ///< UDP, ICMP: a packet in the reply direction was seen
   std::uint8_t reserved;
   std::uint32_t generation;  ///< of the ruleset that allowed it last
   Time last_seen;
-  std::uint16_t service;   ///< index in that ruleset
-  std::uint16_t backend;   ///< index in that service
+  std::uint16_t service;  ///< index in that ruleset
+  std::uint16_t backend;  ///< index in that service
 
   TcpTrack tcp;
 
-  FlowLinks timer;         ///< in a slot of the expiry wheel; `next` also links free records
-  FlowLinks queue;         ///< in the eviction queue of its class
+  FlowLinks timer;  ///< in a slot of the expiry wheel; `next` also links free records
+  FlowLinks queue;  ///< in the eviction queue of its class
   std::uint16_t timer_slot;
 
   bool in_use() const { return protocol != Protocol{0}; }

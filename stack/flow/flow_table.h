@@ -13,8 +13,8 @@
 
 namespace vipgate {
 
-/// The flows of one shard: records of fixed number, found by either tuple, ended by silence, and giving way by rank when there is no
-/// room. Records and index are memory of the caller; nothing is allocated and nothing moves.
+/// The flows of one shard: records of fixed number, found by either tuple, ended by silence, and giving way by rank
+/// when there is no room. Records and index are memory of the caller; nothing is allocated and nothing moves.
 class FlowTable {
  public:
   FlowTable(std::span<FlowRecord> records, std::span<IndexBucket> index, KeyedHash hash);
@@ -27,16 +27,18 @@ class FlowTable {
   std::size_t size() const { return size_; }
   std::size_t capacity() const { return records_.size(); }
 
-  /// Begins a flow with everything in `flow` but its links, last seen then. Both tuples must be free. When the table is full the oldest
-  /// flow of the lowest class gives way; kNoFlow if all are live.
+  /// Begins a flow with everything in `flow` but its links, last seen then. Both tuples must be free. When the table is
+  /// full the oldest flow of the lowest class gives way; kNoFlow if all are live.
   FlowId insert(const FlowRecord& flow, Duration timeout);
 
-  /// The flow's class or timeout has changed: puts it where it belongs. Costs more than `last_seen = now`, so only after changes.
+  /// The flow's class or timeout has changed: puts it where it belongs. Costs more than `last_seen = now`, so only
+  /// after changes.
   void update(FlowId id, FlowClass flow_class, Duration timeout);
 
   void erase(FlowId id);
 
-  /// Ends flows that have been silent for longer than `timeout_of(record)`, looking at no more than `budget` flows. Returns how many.
+  /// Ends flows that have been silent for longer than `timeout_of(record)`, looking at no more than `budget` flows.
+  /// Returns how many.
   template <typename TimeoutOf>
   std::size_t expire(Time now, std::size_t budget, TimeoutOf&& timeout_of) {
     std::size_t ended = 0;

@@ -25,7 +25,8 @@ class KeyedHash {
   }
 
  private:
-  /// Both halves of a 128-bit product folded, twice: one round would leave the lowest bits of small operands almost as they are.
+  /// Both halves of a 128-bit product folded, twice: one round would leave the lowest bits of small operands almost as
+  /// they are.
   static std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
     return fold(fold(a, b) + 0xa0761d6478bd642f, 0xe7037ed1a0b428db);
   }

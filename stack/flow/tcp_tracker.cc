@@ -387,7 +387,8 @@ bool tcp_closed_by_reply_first(const TcpTrack& track) {
 
 bool tcp_syn_exceeds(const TcpTrack& old, const TcpSegment& syn) {
   const bool comparable = old.has(TcpTrack::kTimestamps) && syn.options.timestamp;
-  if (comparable && *syn.options.timestamp != old.last_timestamp) return after(*syn.options.timestamp, old.last_timestamp);
+  if (comparable && *syn.options.timestamp != old.last_timestamp)
+    return after(*syn.options.timestamp, old.last_timestamp);
   return after(syn.sequence, old.peer(Direction::original).end);
 }
 

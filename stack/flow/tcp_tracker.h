@@ -132,9 +132,9 @@ bool tcp_is_half_open(const TcpTrack& track);
 /// Whether the reply side closed first, or both at once, and so may hold the connection in TIME_WAIT.
 bool tcp_closed_by_reply_first(const TcpTrack& track);
 
-/// Whether a SYN from the same endpoint may take the place of a closed connection although the reply side closed first: in TIME_WAIT that
-/// side accepts it when its timestamp exceeds the last one; without timestamps, or with the same, when its sequence number exceeds all
-/// that were sent (RFC 6191 §2, RFC 1122 §4.2.2.13).
+/// Whether a SYN from the same endpoint may take the place of a closed connection although the reply side closed first:
+/// in TIME_WAIT that side accepts it when its timestamp exceeds the last one; without timestamps, or with the same,
+/// when its sequence number exceeds all that were sent (RFC 6191 §2, RFC 1122 §4.2.2.13).
 bool tcp_syn_exceeds(const TcpTrack& old, const TcpSegment& syn);
 
 }  // namespace vipgate

@@ -58,8 +58,8 @@ std::optional<Packet> make_reset(const PacketView& segment, std::span<std::uint8
     store32(at + tcp::kSequence, segment.tcp.acknowledgement());
     at[tcp::kFlags] = tcp::kRst;
   } else {
-    const std::uint32_t length = segment.tcp.payload_length() + (segment.tcp.has(tcp::kSyn) ? 1U : 0U) +
-                                 (segment.tcp.has(tcp::kFin) ? 1U : 0U);
+    const std::uint32_t length =
+        segment.tcp.payload_length() + (segment.tcp.has(tcp::kSyn) ? 1U : 0U) + (segment.tcp.has(tcp::kFin) ? 1U : 0U);
     store32(at + tcp::kAcknowledgement, segment.tcp.sequence() + length);
     at[tcp::kFlags] = tcp::kRst | tcp::kAck;
   }

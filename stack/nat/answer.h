@@ -20,7 +20,8 @@ void turn_into_echo_reply(Packet& packet, const PacketView& request);
 /// The RST that answers a segment of no connection (RFC 9293 §3.10.7.1). None for a RST.
 std::optional<Packet> make_reset(const PacketView& segment, std::span<std::uint8_t, kAnswerBufferSize> buffer);
 
-/// An ICMP Destination Unreachable with this code about the packet. None where RFC 1812 §4.3.2.7 forbids it: about an ICMP error.
+/// An ICMP Destination Unreachable with this code about the packet. None where RFC 1812 §4.3.2.7 forbids it: about an
+/// ICMP error.
 std::optional<Packet> make_unreachable(const PacketView& about, std::uint8_t code,
                                        std::span<std::uint8_t, kAnswerBufferSize> buffer);
 

@@ -7,22 +7,23 @@
 
 namespace vipgate {
 
-/// The packet that an ICMP error is about, as far as it is quoted: the IP header and at least eight bytes behind it (RFC 792).
+/// The packet that an ICMP error is about, as far as it is quoted: the IP header and at least eight bytes behind it
+/// (RFC 792).
 struct QuotedPacket {
   Ipv4View ip;
   Protocol protocol = Protocol::tcp;
   Tuple tuple;  ///< as the quoted packet bears it
 
-  /// Checks the quote: a whole IPv4 header with a right checksum (RFC 5508 REQ-3 b), of a first fragment, with ports or an echo identifier
-  /// behind it; and the error addressed to the quoted sender, for anything else is forged (CVE-2019-5598). The quoted transport
-  /// checksum is not looked at (REQ-3 c).
+  /// Checks the quote: a whole IPv4 header with a right checksum (RFC 5508 REQ-3 b), of a first fragment, with ports or
+  /// an echo identifier behind it; and the error addressed to the quoted sender, for anything else is forged
+  /// (CVE-2019-5598). The quoted transport checksum is not looked at (REQ-3 c).
   static Parsed<QuotedPacket> parse(const PacketView& error);
 };
 
-/// Turns an error about a packet of this flow into what the other side must see (RFC 5508 REQ-4 and REQ-5), in place: the quote gets the
-/// tuple that the quoted packet left its sender with, the error goes to that sender, and its source becomes the address by which the
-/// sender knows the other side. A `preserve` backend learns the real source of errors from the client's side. `direction` is that
-/// in which the error travels: the opposite of the quoted packet's.
+/// Turns an error about a packet of this flow into what the other side must see (RFC 5508 REQ-4 and REQ-5), in place:
+/// the quote gets the tuple that the quoted packet left its sender with, the error goes to that sender, and its source
+/// becomes the address by which the sender knows the other side. A `preserve` backend learns the real source of errors
+/// from the client's side. `direction` is that in which the error travels: the opposite of the quoted packet's.
 void translate_error(Packet& packet, const PacketView& error, const QuotedPacket& quoted, const FlowRecord& flow,
                      Direction direction);
 

@@ -9,11 +9,13 @@ namespace vipgate {
 namespace {
 
 constexpr std::size_t kSlotsPerEntry = 100;  // at most 1 % difference between equal entries (NSDI 2016, §5.3)
-constexpr std::array<std::uint32_t, 3> kSizes = {2039, 16381, 65537};  // primes; the last is the one that the paper's authors run
+constexpr std::array<std::uint32_t, 3> kSizes = {2039, 16381,
+                                                 65537};  // primes; the last is the one that the paper's authors run
 constexpr std::uint16_t kEmpty = 0xffff;
 
 std::uint32_t table_size(std::size_t entries) {
-  const auto* size = std::find_if(kSizes.begin(), kSizes.end() - 1, [&](std::uint32_t n) { return n >= entries * kSlotsPerEntry; });
+  const auto* size =
+      std::find_if(kSizes.begin(), kSizes.end() - 1, [&](std::uint32_t n) { return n >= entries * kSlotsPerEntry; });
   return *size;
 }
 

@@ -9,9 +9,10 @@ namespace vipgate {
 /// The tuple that a packet bears: addresses and ports, or the identifier of an ICMP query on both sides.
 Tuple tuple_of(const PacketView& view);
 
-/// Gives the packet another tuple, in place, and keeps its checksums as right or wrong as they were (RFC 1624 equation 3): the IPv4
-/// header's by the addresses, a complete transport checksum by addresses and ports, a partial one by the addresses alone, since it is
-/// the pseudo-header's sum. A UDP checksum of 0 stays 0, and a computed 0 is sent as 0xffff (RFC 768). ICMP's is computed anew.
+/// Gives the packet another tuple, in place, and keeps its checksums as right or wrong as they were (RFC 1624 equation
+/// 3): the IPv4 header's by the addresses, a complete transport checksum by addresses and ports, a partial one by the
+/// addresses alone, since it is the pseudo-header's sum. A UDP checksum of 0 stays 0, and a computed 0 is sent as
+/// 0xffff (RFC 768). ICMP's is computed anew.
 void rewrite(Packet& packet, const PacketView& view, const Tuple& to);
 
 }  // namespace vipgate

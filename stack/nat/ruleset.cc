@@ -96,8 +96,8 @@ Endpoint Ruleset::backend_endpoint(std::uint16_t service, std::uint16_t backend,
   const Service& rule = *services_[service].service;
   const Backend& target = rule.backends[backend];
   if (!target.port) return {target.address, port};
-  const auto range = std::find_if(rule.ports.begin(), rule.ports.end(),
-                                  [&](const PortRange& ports) { return ports.contains(port); });
+  const auto range =
+      std::find_if(rule.ports.begin(), rule.ports.end(), [&](const PortRange& ports) { return ports.contains(port); });
   const int offset = range == rule.ports.end() ? 0 : port - range->first;
   return {target.address, static_cast<std::uint16_t>(*target.port + offset)};
 }
@@ -112,8 +112,12 @@ std::shared_ptr<const Ruleset> compile(Rules rules, std::uint32_t generation) {
   return std::make_shared<const Ruleset>(std::move(rules), generation);
 }
 
-const Service& service_at(const Ruleset& ruleset, std::uint16_t service) { return *ruleset.service(service).service; }
+const Service& service_at(const Ruleset& ruleset, std::uint16_t service) {
+  return *ruleset.service(service).service;
+}
 
-const Rules& rules_of(const Ruleset& ruleset) { return ruleset.rules(); }
+const Rules& rules_of(const Ruleset& ruleset) {
+  return ruleset.rules();
+}
 
 }  // namespace vipgate

@@ -28,8 +28,8 @@ struct AddressRole {
 struct CompiledService {
   const Service* service = nullptr;
   std::uint16_t vip = 0;
-  std::vector<std::uint16_t> table;        ///< Maglev slots; empty where no backend takes new flows
-  std::vector<Ipv4Address> masquerade;     ///< by backend: the source address it sees of us
+  std::vector<std::uint16_t> table;     ///< Maglev slots; empty where no backend takes new flows
+  std::vector<Ipv4Address> masquerade;  ///< by backend: the source address it sees of us
 };
 
 /// An immutable set of rules with look-up tables, shared by all workers.
@@ -61,8 +61,8 @@ class Ruleset {
   /// Where the backend serves what the client asked for at `port` of the VIP.
   Endpoint backend_endpoint(std::uint16_t service, std::uint16_t backend, std::uint16_t port) const;
 
-  /// Whether a client's address can be shown to the backend: not that of this host or of the backend's neighbours, since replies to
-  /// those would not come back through the gateway.
+  /// Whether a client's address can be shown to the backend: not that of this host or of the backend's neighbours,
+  /// since replies to those would not come back through the gateway.
   bool can_preserve(Ipv4Address client, Ipv4Address backend) const;
 
  private:

@@ -8,15 +8,17 @@
 
 namespace vipgate {
 
-// Which of the kShards parts of the flow space a packet belongs to. A function of the packet and of addresses' roles alone, so that both
-// directions of a flow agree, whatever worker reads them:
+// Which of the kShards parts of the flow space a packet belongs to. A function of the packet and of addresses' roles
+// alone, so that both directions of a flow agree, whatever worker reads them:
 //   1. destination port in an allocation range (any port of a masquerade address): by that port;
 //   2. destination is a VIP: by the source endpoint;
 //   3. source is a preserve backend: by the destination endpoint;
 //   4. else: by the source endpoint.
 
 /// Ports in pairs, so that an allocated port can keep the parity of the one it stands for (RFC 4787 REQ-4).
-constexpr std::uint8_t shard_of_port(std::uint16_t port) { return static_cast<std::uint8_t>((port >> 1) % kShards); }
+constexpr std::uint8_t shard_of_port(std::uint16_t port) {
+  return static_cast<std::uint8_t>((port >> 1) % kShards);
+}
 
 class Sharding {
  public:

@@ -31,7 +31,8 @@ bool gives_up_port(const FlowRecord& flow, const SourceRequest& request, Time no
 }
 
 /// Looks at one port; true when it is free. Remembers the first closed flow that would give up its port.
-bool try_port(std::uint16_t port, const SourceRequest& request, const FlowTable& flows, Time now, SourcePort& fallback) {
+bool try_port(std::uint16_t port, const SourceRequest& request, const FlowTable& flows, Time now,
+              SourcePort& fallback) {
   const Tuple reply{request.backend.address, request.source, request.backend.port, port};
   const auto holder = flows.find(request.protocol, reply);
   if (!holder) return true;
@@ -46,8 +47,8 @@ std::uint64_t hash_of(const SourceRequest& request, const KeyedHash& hash) {
 
 }  // namespace
 
-std::optional<SourcePort> choose_masquerade_port(const SourceRequest& request, const FlowTable& flows, const KeyedHash& hash,
-                                                 Time now) {
+std::optional<SourcePort> choose_masquerade_port(const SourceRequest& request, const FlowTable& flows,
+                                                 const KeyedHash& hash, Time now) {
   const std::uint64_t random = hash_of(request, hash);
   const std::uint32_t step = kSteps[random % kSteps.size()];
   std::uint32_t index = static_cast<std::uint32_t>(random >> 32) % kCandidates;
@@ -61,8 +62,8 @@ std::optional<SourcePort> choose_masquerade_port(const SourceRequest& request, c
   return fallback;
 }
 
-std::optional<SourcePort> choose_preserved_port(const SourceRequest& request, const FlowTable& flows, const Sharding& sharding,
-                                                const KeyedHash& hash, Time now) {
+std::optional<SourcePort> choose_preserved_port(const SourceRequest& request, const FlowTable& flows,
+                                                const Sharding& sharding, const KeyedHash& hash, Time now) {
   SourcePort fallback;
   if (try_port(request.client.port, request, flows, now, fallback)) return SourcePort{request.client.port, kNoFlow};
   if (fallback.reclaimed != kNoFlow) return fallback;

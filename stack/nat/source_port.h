@@ -15,9 +15,9 @@ struct SourceRequest {
   Protocol protocol;
   Endpoint client;
   Endpoint backend;
-  Ipv4Address source;                 ///< address that the backend sees
+  Ipv4Address source;  ///< address that the backend sees
   std::uint8_t shard;
-  const TcpSegment* syn = nullptr;    ///< the first segment of a TCP flow
+  const TcpSegment* syn = nullptr;  ///< the first segment of a TCP flow
 };
 
 /// A source port for a new flow, unique per backend endpoint.
@@ -26,20 +26,21 @@ struct SourcePort {
   FlowId reclaimed = kNoFlow;  ///< a closed flow that has to be erased first: the port was its
 };
 
-/// Chooses among the source ports of one masquerade address that lead back to the shard. A keyed hash of the flow's endpoints gives the
-/// place to begin and the step (RFC 6056 §3.3.3, algorithm 3 with the table in place of its counter), so the choice is random to
-/// others, repeatable with the seed, and ends after at most all 1,008 ports of the shard. nullopt: every one serves a live flow.
+/// Chooses among the source ports of one masquerade address that lead back to the shard. A keyed hash of the flow's
+/// endpoints gives the place to begin and the step (RFC 6056 §3.3.3, algorithm 3 with the table in place of its
+/// counter), so the choice is random to others, repeatable with the seed, and ends after at most all 1,008 ports of the
+/// shard. nullopt: every one serves a live flow.
 ///
-/// A free port is taken before one whose flow is closed. A closed flow gives up its port at once unless its backend closed first: then
-/// the backend may hold TIME-WAIT for the port, for up to kTimeWait, and accepts only a SYN that exceeds the last one (RFC 9293
-/// §3.6.1, RFC 6191).
-std::optional<SourcePort> choose_masquerade_port(const SourceRequest& request, const FlowTable& flows, const KeyedHash& hash,
-                                                 Time now);
+/// A free port is taken before one whose flow is closed. A closed flow gives up its port at once unless its backend
+/// closed first: then the backend may hold TIME-WAIT for the port, for up to kTimeWait, and accepts only a SYN that
+/// exceeds the last one (RFC 9293 §3.6.1, RFC 6191).
+std::optional<SourcePort> choose_masquerade_port(const SourceRequest& request, const FlowTable& flows,
+                                                 const KeyedHash& hash, Time now);
 
-/// For a backend that sees the client's address: the client's own port, or, when that would collide with another flow between the
-/// client's address and this backend, another that leads back to the same shard.
-std::optional<SourcePort> choose_preserved_port(const SourceRequest& request, const FlowTable& flows, const Sharding& sharding,
-                                                const KeyedHash& hash, Time now);
+/// For a backend that sees the client's address: the client's own port, or, when that would collide with another flow
+/// between the client's address and this backend, another that leads back to the same shard.
+std::optional<SourcePort> choose_preserved_port(const SourceRequest& request, const FlowTable& flows,
+                                                const Sharding& sharding, const KeyedHash& hash, Time now);
 
 /// RFC 6056 §3.2: ports below 1024 are not used as ephemeral ones.
 inline constexpr std::uint16_t kFirstSourcePort = 1024;

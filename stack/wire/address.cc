@@ -51,8 +51,12 @@ std::optional<Ipv4Prefix> Ipv4Prefix::parse(std::string_view text) {
   return prefix;
 }
 
-std::string Ipv4Prefix::to_string() const { return absl::StrCat(address_.to_string(), "/", length_); }
+std::string Ipv4Prefix::to_string() const {
+  return absl::StrCat(address_.to_string(), "/", length_);
+}
 
-std::string Endpoint::to_string() const { return absl::StrCat(address.to_string(), ":", port); }
+std::string Endpoint::to_string() const {
+  return absl::StrCat(address.to_string(), ":", port);
+}
 
 }  // namespace vipgate

@@ -17,8 +17,8 @@ constexpr std::uint16_t fold(std::uint64_t sum) {
 }  // namespace
 
 std::uint16_t checksum_sum(std::span<const std::uint8_t> bytes, std::uint16_t initial) {
-  // Summed in the machine's byte order and swapped once at the end (RFC 1071 §2 B). 32-bit words in a 64-bit sum: no carry is lost
-  // below 16 GiB, and compilers vectorise the loop.
+  // Summed in the machine's byte order and swapped once at the end (RFC 1071 §2 B). 32-bit words in a 64-bit sum: no
+  // carry is lost below 16 GiB, and compilers vectorise the loop.
   const std::uint8_t* at = bytes.data();
   std::size_t left = bytes.size();
   std::uint64_t sum = 0;
@@ -39,8 +39,8 @@ std::uint16_t checksum_sum(std::span<const std::uint8_t> bytes, std::uint16_t in
 std::uint16_t pseudo_header_sum(Ipv4Address source, Ipv4Address destination, Protocol protocol, std::uint32_t length) {
   const std::uint64_t source_value = source.value();
   const std::uint64_t destination_value = destination.value();
-  return fold((source_value >> 16) + (source_value & 0xffff) + (destination_value >> 16) + (destination_value & 0xffff) +
-              static_cast<std::uint64_t>(protocol) + (length >> 16) + (length & 0xffff));
+  return fold((source_value >> 16) + (source_value & 0xffff) + (destination_value >> 16) +
+              (destination_value & 0xffff) + static_cast<std::uint64_t>(protocol) + (length >> 16) + (length & 0xffff));
 }
 
 }  // namespace vipgate

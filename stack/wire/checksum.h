@@ -13,7 +13,8 @@ namespace vipgate {
 /// Folded sum of `bytes`, an odd last one padded with zero, added to the folded sum `initial`. Not complemented.
 std::uint16_t checksum_sum(std::span<const std::uint8_t> bytes, std::uint16_t initial = 0);
 
-/// Folded sum of the pseudo-header of TCP and UDP (RFC 9293 §3.1, RFC 768). Not complemented. `length`: transport header and data.
+/// Folded sum of the pseudo-header of TCP and UDP (RFC 9293 §3.1, RFC 768). Not complemented. `length`: transport
+/// header and data.
 std::uint16_t pseudo_header_sum(Ipv4Address source, Ipv4Address destination, Protocol protocol, std::uint32_t length);
 
 /// One's complement sum of two folded sums.

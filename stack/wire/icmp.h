@@ -13,8 +13,8 @@ namespace icmp {
 inline constexpr std::size_t kType = 0;
 inline constexpr std::size_t kCode = 1;
 inline constexpr std::size_t kChecksum = 2;
-inline constexpr std::size_t kId = 4;       ///< of queries
-inline constexpr std::size_t kSequence = 6;  ///< of queries
+inline constexpr std::size_t kId = 4;          ///< of queries
+inline constexpr std::size_t kSequence = 6;    ///< of queries
 inline constexpr std::size_t kNextHopMtu = 6;  ///< of "fragmentation needed", RFC 1191 §4
 inline constexpr std::size_t kHeader = 8;
 
@@ -24,8 +24,8 @@ inline constexpr std::uint8_t kEchoRequest = 8;
 inline constexpr std::uint8_t kTimeExceeded = 11;
 inline constexpr std::uint8_t kParameterProblem = 12;
 
-inline constexpr std::uint8_t kPortUnreachable = 3;            ///< code of kUnreachable
-inline constexpr std::uint8_t kFragmentationNeeded = 4;        ///< code of kUnreachable
+inline constexpr std::uint8_t kPortUnreachable = 3;              ///< code of kUnreachable
+inline constexpr std::uint8_t kFragmentationNeeded = 4;          ///< code of kUnreachable
 inline constexpr std::uint8_t kAdministrativelyProhibited = 13;  ///< code of kUnreachable, RFC 1812 §5.2.7.1
 }  // namespace icmp
 
@@ -57,8 +57,9 @@ class IcmpView {
 
 namespace icmp {
 
-/// Computes the checksum of a message that was verified or is our own. Not by update: a message of nothing but zeros, such as the reply to
-/// an echo request with identifier, sequence and data 0, is the one case where RFC 1624's equation 3 gives 0 for 0xffff.
+/// Computes the checksum of a message that was verified or is our own. Not by update: a message of nothing but zeros,
+/// such as the reply to an echo request with identifier, sequence and data 0, is the one case where RFC 1624's equation
+/// 3 gives 0 for 0xffff.
 void write_checksum(std::span<std::uint8_t> message);
 
 }  // namespace icmp

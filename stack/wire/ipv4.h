@@ -29,7 +29,8 @@ inline constexpr std::uint16_t kMoreFragments = 0x2000;
 inline constexpr std::uint16_t kOffsetMask = 0x1fff;
 }  // namespace ipv4
 
-/// A checked IPv4 packet: the lengths agree with each other and with the bytes (RFC 1812 §5.2.2). Bytes behind Total Length are not part of it.
+/// A checked IPv4 packet: the lengths agree with each other and with the bytes (RFC 1812 §5.2.2). Bytes behind Total
+/// Length are not part of it.
 class Ipv4View {
  public:
   static Parsed<Ipv4View> parse(std::span<const std::uint8_t> bytes);
@@ -64,7 +65,8 @@ class Ipv4View {
   std::uint16_t payload_length_ = 0;
 };
 
-// Setters for a header that was checked. They leave the checksum alone: the caller knows whether it is updated or computed.
+// Setters for a header that was checked. They leave the checksum alone: the caller knows whether it is updated or
+// computed.
 namespace ipv4 {
 
 /// A header without options for a packet of our own, checksum included. `header` has kMinHeader bytes.

@@ -3,11 +3,13 @@
 namespace vipgate {
 namespace {
 
-/// A wrong checksum must neither change state nor be "repaired" by an incremental update, so it is verified wherever nobody has.
+/// A wrong checksum must neither change state nor be "repaired" by an incremental update, so it is verified wherever
+/// nobody has.
 bool transport_checksum_is_right(const PacketView& view, std::span<const std::uint8_t> transport) {
   if (view.checksum != ChecksumKind::complete) return true;
   const auto length = static_cast<std::uint32_t>(transport.size());
-  return checksum_sum(transport, pseudo_header_sum(view.ip.source(), view.ip.destination(), view.protocol, length)) == 0xffff;
+  return checksum_sum(transport, pseudo_header_sum(view.ip.source(), view.ip.destination(), view.protocol, length)) ==
+         0xffff;
 }
 
 Reason parse_tcp(PacketView& view) {

@@ -10,8 +10,8 @@
 
 namespace vipgate {
 
-/// A whole packet, checked from the version field to the transport checksum. This is the one place where lengths and checksums of
-/// packets from outside are looked at; everything behind it relies on them.
+/// A whole packet, checked from the version field to the transport checksum. This is the one place where lengths and
+/// checksums of packets from outside are looked at; everything behind it relies on them.
 struct PacketView {
   Ipv4View ip;
   Protocol protocol = Protocol::tcp;

@@ -8,8 +8,8 @@ namespace vipgate {
 template <typename View>
 class Parsed {
  public:
-  Parsed(View view) : view_(view) {}           // NOLINT: implicit, so that a parse ends in `return view`
-  Parsed(Reason reason) : reason_(reason) {}   // NOLINT: or in `return Reason::…`
+  Parsed(View view) : view_(view) {}          // NOLINT: implicit, so that a parse ends in `return view`
+  Parsed(Reason reason) : reason_(reason) {}  // NOLINT: or in `return Reason::…`
 
   explicit operator bool() const { return reason_ == Reason::none; }
   Reason reason() const { return reason_; }

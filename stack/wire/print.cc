@@ -13,7 +13,8 @@ std::string addresses(const Ipv4View& ip) {
 }
 
 std::string ports(const Ipv4View& ip, std::uint16_t source, std::uint16_t destination) {
-  return absl::StrCat(Endpoint{ip.source(), source}.to_string(), " > ", Endpoint{ip.destination(), destination}.to_string());
+  return absl::StrCat(Endpoint{ip.source(), source}.to_string(), " > ",
+                      Endpoint{ip.destination(), destination}.to_string());
 }
 
 std::string print_tcp(const Ipv4View& ip) {
@@ -30,15 +31,16 @@ std::string print_tcp(const Ipv4View& ip) {
 std::string print_udp(const Ipv4View& ip) {
   const auto udp = UdpView::parse(ip.payload());
   if (!udp) return absl::StrCat("udp ", addresses(ip), " broken: ", std::string(describe(udp.reason())));
-  return absl::StrCat("udp ", ports(ip, udp->source_port(), udp->destination_port()), " length ", udp->payload().size());
+  return absl::StrCat("udp ", ports(ip, udp->source_port(), udp->destination_port()), " length ",
+                      udp->payload().size());
 }
 
 std::string print_icmp(const Ipv4View& ip) {
   const auto icmp = IcmpView::parse(ip.payload());
   if (!icmp) return absl::StrCat("icmp ", addresses(ip), " broken: ", std::string(describe(icmp.reason())));
   if (icmp->is_query()) {
-    return absl::StrCat("icmp ", addresses(ip), icmp->type() == icmp::kEchoRequest ? " echo request" : " echo reply", " id ",
-                        icmp->id(), " seq ", icmp->sequence(), " length ", icmp->payload().size());
+    return absl::StrCat("icmp ", addresses(ip), icmp->type() == icmp::kEchoRequest ? " echo request" : " echo reply",
+                        " id ", icmp->id(), " seq ", icmp->sequence(), " length ", icmp->payload().size());
   }
   std::string line = absl::StrCat("icmp ", addresses(ip), " type ", icmp->type(), " code ", icmp->code());
   if (icmp->is_error() && !icmp->payload().empty()) {
@@ -70,7 +72,8 @@ std::string describe(std::span<const std::uint8_t> ip_packet) {
   if (!ip) return absl::StrCat("broken: ", std::string(describe(ip.reason())), ", ", ip_packet.size(), " bytes");
   if (ip->is_fragment()) {
     return absl::StrCat("fragment ", addresses(*ip), " protocol ", ip->protocol(), " id ", ip->id(), " offset ",
-                        ip->fragment_offset(), " length ", ip->payload().size(), ip->more_fragments() ? " more" : " last");
+                        ip->fragment_offset(), " length ", ip->payload().size(),
+                        ip->more_fragments() ? " more" : " last");
   }
   switch (static_cast<Protocol>(ip->protocol())) {
     case Protocol::tcp:

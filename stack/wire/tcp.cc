@@ -14,7 +14,9 @@ constexpr std::uint8_t kSack = 5;
 constexpr std::uint8_t kTimestamps = 8;
 
 /// Sequence space comparison, RFC 9293 §3.4.
-bool is_after(std::uint32_t a, std::uint32_t b) { return static_cast<std::int32_t>(a - b) > 0; }
+bool is_after(std::uint32_t a, std::uint32_t b) {
+  return static_cast<std::int32_t>(a - b) > 0;
+}
 
 void read_sack(std::span<const std::uint8_t> blocks, TcpOptions& options) {
   for (; blocks.size() >= 8; blocks = blocks.subspan(8)) {
@@ -89,7 +91,8 @@ const char* tcp::flag_letters(std::uint8_t flags, char (&buffer)[9]) {
   static constexpr struct {
     std::uint8_t flag;
     char letter;
-  } kLetters[] = {{kSyn, 'S'}, {kFin, 'F'}, {kRst, 'R'}, {kPsh, 'P'}, {kAck, 'A'}, {kUrg, 'U'}, {kEce, 'E'}, {kCwr, 'C'}};
+  } kLetters[] = {{kSyn, 'S'}, {kFin, 'F'}, {kRst, 'R'}, {kPsh, 'P'},
+                  {kAck, 'A'}, {kUrg, 'U'}, {kEce, 'E'}, {kCwr, 'C'}};
   char* out = buffer;
   for (const auto& [flag, letter] : kLetters) {
     if ((flags & flag) != 0) *out++ = letter;

@@ -37,10 +37,10 @@ inline constexpr std::uint8_t kMaxWindowScale = 14;
 
 /// The options that a tracker cares about.
 struct TcpOptions {
-  std::optional<std::uint8_t> window_scale;     ///< RFC 7323 §2.2, capped at 14
-  bool sack_permitted = false;                  ///< RFC 2018 §2
-  std::optional<std::uint32_t> sack_high;       ///< highest right edge of the SACK blocks (RFC 2018 §3)
-  std::optional<std::uint32_t> timestamp;       ///< TSval, RFC 7323 §3.2
+  std::optional<std::uint8_t> window_scale;  ///< RFC 7323 §2.2, capped at 14
+  bool sack_permitted = false;               ///< RFC 2018 §2
+  std::optional<std::uint32_t> sack_high;    ///< highest right edge of the SACK blocks (RFC 2018 §3)
+  std::optional<std::uint32_t> timestamp;    ///< TSval, RFC 7323 §3.2
 };
 
 /// A checked TCP segment: the header with its options lies within the bytes.
@@ -62,8 +62,8 @@ class TcpView {
   }
   std::uint32_t payload_length() const { return payload_length_; }
 
-  /// Walks the options. Ends at the end-of-list option, and at the first malformed one (a length below 2 or beyond the header): what
-  /// stood before it counts.
+  /// Walks the options. Ends at the end-of-list option, and at the first malformed one (a length below 2 or beyond the
+  /// header): what stood before it counts.
   TcpOptions options() const;
 
   TcpView() = default;

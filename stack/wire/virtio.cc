@@ -9,7 +9,9 @@
 namespace vipgate {
 namespace {
 
-constexpr std::uint8_t number(Protocol protocol) { return static_cast<std::uint8_t>(protocol); }
+constexpr std::uint8_t number(Protocol protocol) {
+  return static_cast<std::uint8_t>(protocol);
+}
 
 /// The bytes that a TCP or UDP checksum covers behind the pseudo-header; none where the packet has no such checksum.
 std::span<const std::uint8_t> checksummed_bytes(const Ipv4View& ip) {

@@ -18,8 +18,8 @@ enum class ChecksumKind : std::uint8_t {
 /// Offset of the checksum field in the transport header of TCP (16) or UDP (6).
 std::size_t checksum_field_offset(Protocol protocol);
 
-/// How the checksum of a TCP or UDP packet stands, or Reason::virtio_header where the virtio header contradicts the packet: a partial
-/// checksum that is not the transport's own, or segmentation without one.
+/// How the checksum of a TCP or UDP packet stands, or Reason::virtio_header where the virtio header contradicts the
+/// packet: a partial checksum that is not the transport's own, or segmentation without one.
 Parsed<ChecksumKind> checksum_kind(const VirtioHeader& virtio, const Ipv4View& ip);
 
 /// The virtio header of a whole packet whose TCP or UDP checksum is left to be finished by whoever transmits it.

@@ -17,7 +17,8 @@ TEST(Address, Fault17_LandAndOurOwnAddressesAsSourceAreDropped) {
 
 TEST(Address, Rfc1812_MartianSourcesAreDropped) {
   World world(rules_with({{.name = "web"}}));
-  for (const char* source : {"0.0.0.0:5", "0.1.2.3:5", "127.0.0.1:5", "224.0.0.1:5", "240.0.0.1:5", "255.255.255.255:5"}) {
+  for (const char* source :
+       {"0.0.0.0:5", "0.1.2.3:5", "127.0.0.1:5", "224.0.0.1:5", "240.0.0.1:5", "255.255.255.255:5"}) {
     EXPECT_EQ(world.send(tcp(source, kVip).syn()).verdict.reason, Reason::martian_source) << source;
   }
 }
@@ -70,7 +71,8 @@ TEST(Address, Cve2014_8160_UnknownProtocolsAreDropped) {
 TEST(Address, FragmentsAreRefusedWithAReasonOfTheirOwn) {
   World world(rules_with({{.name = "web", .protocols = {Protocol::udp}}}));
   EXPECT_EQ(world.send(udp("198.51.100.7:1", kVip).payload_of(64).fragment(0, true)).verdict.reason, Reason::fragment);
-  EXPECT_EQ(world.send(udp("198.51.100.7:1", kVip).payload_of(64).fragment(1480, false)).verdict.reason, Reason::fragment);
+  EXPECT_EQ(world.send(udp("198.51.100.7:1", kVip).payload_of(64).fragment(1480, false)).verdict.reason,
+            Reason::fragment);
 }
 
 }  // namespace

@@ -46,7 +46,8 @@ TEST(Answer, UdpToAPortNobodyServesIsUnreachable) {
   World world(rules_with({{.name = "web"}}));
   const Outcome outcome = world.send(udp(kClient, "203.0.113.10:81").payload("hello"));
   EXPECT_EQ(outcome.verdict.reason, Reason::no_service);
-  EXPECT_EQ(outcome.text(), "icmp 203.0.113.10 > 198.51.100.7 type 3 code 3 about protocol 17 198.51.100.7 > 203.0.113.10");
+  EXPECT_EQ(outcome.text(),
+            "icmp 203.0.113.10 > 198.51.100.7 type 3 code 3 about protocol 17 198.51.100.7 > 203.0.113.10");
 }
 
 TEST(Answer, UnmatchedDropSaysNothing) {

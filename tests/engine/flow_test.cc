@@ -14,7 +14,8 @@ constexpr const char* kClient = "198.51.100.7:40000";
 constexpr const char* kVip = "203.0.113.10:80";
 
 std::string client(std::uint32_t n) {
-  return Endpoint{Ipv4Address(address("198.51.100.0").value() + n / 60000), static_cast<std::uint16_t>(1024 + n % 60000)}
+  return Endpoint{Ipv4Address(address("198.51.100.0").value() + n / 60000),
+                  static_cast<std::uint16_t>(1024 + n % 60000)}
       .to_string();
 }
 
@@ -105,7 +106,8 @@ TEST(Flow, Rfc1122_TimeWaitIsReopenedByANewSyn) {
   EXPECT_EQ(world.flows(), 1U);
 }
 
-// A backend that closed first holds TIME-WAIT for the port it knows; while there are others, a new connection gets one of those.
+// A backend that closed first holds TIME-WAIT for the port it knows; while there are others, a new connection gets one
+// of those.
 TEST(Flow, Rfc6191_APortInTheBackendsTimeWaitRestsWhenItsClientComesAgain) {
   World world(rules_with({{.name = "web"}}));
   Connection first(world, kClient);
@@ -116,8 +118,8 @@ TEST(Flow, Rfc6191_APortInTheBackendsTimeWaitRestsWhenItsClientComesAgain) {
   EXPECT_EQ(world.flows(), 1U) << "the old flow made room";
 }
 
-// 2,000 connections a second for a minute to one backend from one client: more than there are ports, all within TIME_WAIT's 240 s. Either
-// end may be the one that closes.
+// 2,000 connections a second for a minute to one backend from one client: more than there are ports, all within
+// TIME_WAIT's 240 s. Either end may be the one that closes.
 class ConnectionRate : public testing::TestWithParam<bool> {};
 
 TEST_P(ConnectionRate, ClosedFlowsGiveTheirPortsBack) {
@@ -162,7 +164,8 @@ TEST(Flow, Fault11_WhenSourcePortsRunOutTheNewFlowIsRefusedAndNoOtherHarmed) {
 }
 
 TEST(Flow, TheSamePortsServeAnotherBackend) {
-  World world(rules_with({{.name = "a", .port = 80}, {.name = "b", .port = 81, .backends = {"10.0.0.3:80"}}}), 256 * 1024);
+  World world(rules_with({{.name = "a", .port = 80}, {.name = "b", .port = 81, .backends = {"10.0.0.3:80"}}}),
+              256 * 1024);
   for (std::uint32_t n = 0; n < 50000; ++n) {
     ASSERT_EQ(Connection(world, client(n), "203.0.113.10:80").syn().verdict.action, Action::forward);
     ASSERT_EQ(Connection(world, client(n), "203.0.113.10:81").syn().verdict.action, Action::forward);
@@ -172,7 +175,8 @@ TEST(Flow, TheSamePortsServeAnotherBackend) {
 
 // Fault 10.
 TEST(Flow, Fault10_ASynFloodDoesNotTouchEstablishedFlows) {
-  World world(rules_with({{.name = "web", .backends = {"10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80", "10.0.0.5:80"}}}), 64 * 64);
+  World world(rules_with({{.name = "web", .backends = {"10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80", "10.0.0.5:80"}}}),
+              64 * 64);
   std::vector<Connection> good;
   for (std::uint32_t n = 0; n < 1000; ++n) {
     good.emplace_back(world, Endpoint{address("192.0.2.1"), static_cast<std::uint16_t>(2000 + n)}.to_string());

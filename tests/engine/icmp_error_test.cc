@@ -17,9 +17,11 @@ TEST(IcmpError, Rfc5508Req5_FromThePrivateSideItComesAsTheVips) {
   World world(rules_with({{.name = "web"}}));
   Connection connection(world, kClient);
   ASSERT_TRUE(connection.open());
-  const WirePacket too_big = tcp(connection.source(), connection.backend()).seq(1001).ack(500001).payload_of(1400).build();
+  const WirePacket too_big =
+      tcp(connection.source(), connection.backend()).seq(1001).ack(500001).payload_of(1400).build();
   const Outcome outcome = world.send(icmp_error("10.0.0.99", "203.0.113.14", 3, 4).mtu(1300).quoting(too_big));
-  EXPECT_EQ(outcome.text(), "icmp 203.0.113.10 > 198.51.100.7 type 3 code 4 about protocol 6 198.51.100.7 > 203.0.113.10");
+  EXPECT_EQ(outcome.text(),
+            "icmp 203.0.113.10 > 198.51.100.7 type 3 code 4 about protocol 6 198.51.100.7 > 203.0.113.10");
   const auto bytes = outcome.out[0].bytes();
   EXPECT_EQ(bytes[26] << 8 | bytes[27], 1300) << "the MTU is kept";
   EXPECT_EQ(bytes[48] << 8 | bytes[49], 40000) << "the quoted ports are the client's own";
@@ -49,7 +51,8 @@ TEST(IcmpError, EightQuotedBytesSuffice) {
   const Outcome query = world.send(udp(kClient, "203.0.113.10:53").payload("?"));
   const WirePacket refused = query.out[0];
   const Outcome outcome = world.send(icmp_error("10.0.0.2", "203.0.113.14", 3, 3).quoting(refused, 28));
-  EXPECT_EQ(outcome.text(), "icmp 203.0.113.10 > 198.51.100.7 type 3 code 3 about protocol 17 198.51.100.7 > 203.0.113.10");
+  EXPECT_EQ(outcome.text(),
+            "icmp 203.0.113.10 > 198.51.100.7 type 3 code 3 about protocol 17 198.51.100.7 > 203.0.113.10");
 }
 
 TEST(IcmpError, TheQuotedPacketIsTheOneThatTheClientSentToTheByte) {
@@ -78,7 +81,8 @@ TEST(IcmpError, Cve2019_5598_AQuoteThatIsNotOfItsDestinationIsForged) {
   Connection connection(world, kClient);
   ASSERT_TRUE(connection.open());
   const WirePacket quoted = tcp(connection.source(), connection.backend()).build();
-  EXPECT_EQ(world.send(icmp_error("10.0.0.99", "203.0.113.10", 3, 4).quoting(quoted)).verdict.reason, Reason::icmp_embedded);
+  EXPECT_EQ(world.send(icmp_error("10.0.0.99", "203.0.113.10", 3, 4).quoting(quoted)).verdict.reason,
+            Reason::icmp_embedded);
 }
 
 TEST(IcmpError, Rfc5508Req3_ABrokenQuoteIsDropped) {
@@ -92,7 +96,8 @@ TEST(IcmpError, Rfc5508Req3_ABrokenQuoteIsDropped) {
   EXPECT_EQ(world.send(error.quoting(sent.build(), 27)).verdict.reason, Reason::icmp_embedded);
   EXPECT_EQ(world.send(error.quoting(sent.build(), 12)).verdict.reason, Reason::icmp_embedded);
   EXPECT_EQ(world.send(error.quoting(sent.build()).wrong_checksum()).verdict.reason, Reason::icmp_checksum);
-  EXPECT_EQ(world.send(error.quoting(tcp("203.0.113.14:9", "10.0.0.2:8080").build())).verdict.reason, Reason::icmp_embedded);
+  EXPECT_EQ(world.send(error.quoting(tcp("203.0.113.14:9", "10.0.0.2:8080").build())).verdict.reason,
+            Reason::icmp_embedded);
 }
 
 TEST(IcmpError, AnErrorOfThisHostAboutAFlowThatIsNotOursPasses) {

@@ -38,7 +38,11 @@ std::string traffic(std::uint32_t workers) {
       log += world.send(tcp(backend, source).syn().seq(50).ack(11), anywhere()).text() + "\n";
       log += world.send(tcp(client, vip).seq(11).ack(51).payload("hello"), anywhere()).text() + "\n";
       const WirePacket sent = tcp(source, backend).seq(11).ack(51).payload("hello").build();
-      log += world.send(icmp_error("10.0.0.99", endpoint(source).address.to_string(), 3, 4).mtu(1400).quoting(sent), anywhere()).text() + "\n";
+      log += world
+                 .send(icmp_error("10.0.0.99", endpoint(source).address.to_string(), 3, 4).mtu(1400).quoting(sent),
+                       anywhere())
+                 .text() +
+             "\n";
     }
   }
   return log;

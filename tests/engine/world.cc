@@ -68,7 +68,9 @@ Rules rules_with(const std::vector<ServiceSketch>& services) {
   return rules;
 }
 
-void World::FreeAligned::operator()(std::byte* bytes) const { std::free(bytes); }  // NOLINT: aligned_alloc's
+void World::FreeAligned::operator()(std::byte* bytes) const {
+  std::free(bytes);
+}  // NOLINT: aligned_alloc's
 
 World::World(Rules rules, std::size_t capacity, std::uint32_t workers, std::uint64_t seed)
     : records_(allocate(flow_record_bytes(capacity))), index_(allocate(flow_index_bytes(capacity))) {
@@ -124,8 +126,12 @@ Counters World::counters() const {
   return sum;
 }
 
-Endpoint source_of(const WirePacket& packet) { return endpoint_at(packet.bytes(), 12, 0); }
-Endpoint destination_of(const WirePacket& packet) { return endpoint_at(packet.bytes(), 16, 2); }
+Endpoint source_of(const WirePacket& packet) {
+  return endpoint_at(packet.bytes(), 12, 0);
+}
+Endpoint destination_of(const WirePacket& packet) {
+  return endpoint_at(packet.bytes(), 16, 2);
+}
 
 Connection::Connection(World& world, std::string client, std::string vip)
     : world_(world), client_(std::move(client)), vip_(std::move(vip)) {}
@@ -140,7 +146,9 @@ PacketBuilder Connection::from_client() const {
   const PacketBuilder segment = tcp(client_, vip_).seq(client_next_);
   return timestamp_ ? segment.timestamp(*timestamp_) : segment;
 }
-PacketBuilder Connection::from_backend() const { return tcp(backend_, source_).seq(backend_next_); }
+PacketBuilder Connection::from_backend() const {
+  return tcp(backend_, source_).seq(backend_next_);
+}
 
 Outcome Connection::syn() {
   const Outcome outcome = world_.send(from_client().syn());
@@ -160,15 +168,19 @@ bool Connection::open() {
 }
 
 bool Connection::exchange() {
-  if (world_.send(from_client().psh().ack(backend_next_).payload("GET / ")).verdict.action != Action::forward) return false;
+  if (world_.send(from_client().psh().ack(backend_next_).payload("GET / ")).verdict.action != Action::forward)
+    return false;
   client_next_ += 6;
-  if (world_.send(from_backend().psh().ack(client_next_).payload("200 OK")).verdict.action != Action::forward) return false;
+  if (world_.send(from_backend().psh().ack(client_next_).payload("200 OK")).verdict.action != Action::forward)
+    return false;
   backend_next_ += 6;
   return world_.send(from_client().ack(backend_next_)).verdict.action == Action::forward;
 }
 
 bool Connection::close(bool client_first) {
-  const auto forwarded = [this](const PacketBuilder& packet) { return world_.send(packet).verdict.action == Action::forward; };
+  const auto forwarded = [this](const PacketBuilder& packet) {
+    return world_.send(packet).verdict.action == Action::forward;
+  };
   std::uint32_t& first_next = client_first ? client_next_ : backend_next_;
   std::uint32_t& second_next = client_first ? backend_next_ : client_next_;
   const auto first = [&] { return client_first ? from_client() : from_backend(); };
@@ -180,7 +192,11 @@ bool Connection::close(bool client_first) {
   return forwarded(first().ack(second_next));
 }
 
-bool Connection::close_by_client() { return close(true); }
-bool Connection::close_by_backend() { return close(false); }
+bool Connection::close_by_client() {
+  return close(true);
+}
+bool Connection::close_by_backend() {
+  return close(false);
+}
 
 }  // namespace vipgate::test

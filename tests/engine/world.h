@@ -82,10 +82,11 @@ class Connection {
   Outcome syn();
   PacketBuilder from_client() const;
   PacketBuilder from_backend() const;
-  /// Numbers as a client's TCP would choose them: a timestamp that grows with time, an initial sequence number of any value.
+  /// Numbers as a client's TCP would choose them: a timestamp that grows with time, an initial sequence number of any
+  /// value.
   Connection& begin_at(std::uint32_t sequence, std::uint32_t timestamp);
 
-  const std::string& source() const { return source_; }    ///< as the backend sees it
+  const std::string& source() const { return source_; }  ///< as the backend sees it
   const std::string& backend() const { return backend_; }
 
  private:

@@ -78,7 +78,9 @@ TEST(Reset, of_a_super_packet_has_a_virtio_header_of_its_own) {
   EXPECT_EQ(answer->bytes().size(), 40U);
 }
 
-std::span<const std::uint8_t> quoted_by(const WirePacket& error) { return error.bytes().subspan(28); }
+std::span<const std::uint8_t> quoted_by(const WirePacket& error) {
+  return error.bytes().subspan(28);
+}
 
 TEST(Unreachable, Rfc792_quotes_the_packet_to_its_sender) {
   const WirePacket request = udp(kClient, kWeb).payload("question").build();

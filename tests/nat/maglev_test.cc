@@ -77,7 +77,9 @@ TEST(Maglev, entry_of_weight_0_has_no_slot) {
   EXPECT_TRUE(maglev_table({}).empty());
 }
 
-TEST(Maglev, one_entry_has_all_slots) { EXPECT_EQ(shares(equal_entries(1)), std::vector<double>{1}); }
+TEST(Maglev, one_entry_has_all_slots) {
+  EXPECT_EQ(shares(equal_entries(1)), std::vector<double>{1});
+}
 
 TEST(Maglev, taking_an_entrys_weight_moves_little_but_its_own_share) {
   for (const std::size_t count : {3U, 5U, 10U, 50U, 100U}) {

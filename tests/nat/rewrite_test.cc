@@ -14,7 +14,9 @@ namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 
-std::string text(Ipv4Address address, std::uint16_t port) { return Endpoint{address, port}.to_string(); }
+std::string text(Ipv4Address address, std::uint16_t port) {
+  return Endpoint{address, port}.to_string();
+}
 
 /// A bare packet of that tuple.
 PacketBuilder between(Protocol protocol, const Tuple& tuple) {

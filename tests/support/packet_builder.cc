@@ -28,15 +28,21 @@ std::uint16_t get16(std::span<const std::uint8_t> bytes, std::size_t at) {
   return static_cast<std::uint16_t>(bytes[at] << 8 | bytes[at + 1]);
 }
 
-std::uint16_t complement(std::uint16_t value) { return static_cast<std::uint16_t>(~value); }
+std::uint16_t complement(std::uint16_t value) {
+  return static_cast<std::uint16_t>(~value);
+}
 
-void pad_to_words(Bytes& out) { out.resize((out.size() + 3) / 4 * 4); }
+void pad_to_words(Bytes& out) {
+  out.resize((out.size() + 3) / 4 * 4);
+}
 
 constexpr std::uint8_t kIcmp = 1;
 constexpr std::uint8_t kTcp = 6;
 constexpr std::uint8_t kUdp = 17;
 
-std::size_t checksum_place(std::uint8_t protocol) { return protocol == kTcp ? 16 : protocol == kUdp ? 6 : 2; }
+std::size_t checksum_place(std::uint8_t protocol) {
+  return protocol == kTcp ? 16 : protocol == kUdp ? 6 : 2;
+}
 
 /// Where the IP header of a sound packet ends, and the packet itself.
 struct Extent {
@@ -117,9 +123,13 @@ PacketBuilder PacketBuilder::mss(std::uint16_t size) const {
   return option({2, 4, static_cast<std::uint8_t>(size >> 8), static_cast<std::uint8_t>(size)});
 }
 
-PacketBuilder PacketBuilder::window_scale(std::uint8_t shift) const { return option({1, 3, 3, shift}); }
+PacketBuilder PacketBuilder::window_scale(std::uint8_t shift) const {
+  return option({1, 3, 3, shift});
+}
 
-PacketBuilder PacketBuilder::sack_permitted() const { return option({1, 1, 4, 2}); }
+PacketBuilder PacketBuilder::sack_permitted() const {
+  return option({1, 1, 4, 2});
+}
 
 PacketBuilder PacketBuilder::sack(std::initializer_list<std::pair<std::uint32_t, std::uint32_t>> blocks) const {
   PacketBuilder next = option({1, 1, 5, static_cast<std::uint8_t>(2 + 8 * blocks.size())});
@@ -137,7 +147,9 @@ PacketBuilder PacketBuilder::timestamp(std::uint32_t value, std::uint32_t echo) 
   return next;
 }
 
-PacketBuilder PacketBuilder::tcp_option_bytes(std::initializer_list<std::uint8_t> raw) const { return option(raw); }
+PacketBuilder PacketBuilder::tcp_option_bytes(std::initializer_list<std::uint8_t> raw) const {
+  return option(raw);
+}
 
 PacketBuilder PacketBuilder::seq(std::uint32_t number) const {
   PacketBuilder next = *this;
@@ -219,10 +231,18 @@ PacketBuilder PacketBuilder::checksum(Checksum kind) const {
   return next;
 }
 
-PacketBuilder PacketBuilder::partial_checksum() const { return checksum(Checksum::partial); }
-PacketBuilder PacketBuilder::verified() const { return checksum(Checksum::verified); }
-PacketBuilder PacketBuilder::no_checksum() const { return checksum(Checksum::none); }
-PacketBuilder PacketBuilder::wrong_checksum() const { return checksum(Checksum::wrong); }
+PacketBuilder PacketBuilder::partial_checksum() const {
+  return checksum(Checksum::partial);
+}
+PacketBuilder PacketBuilder::verified() const {
+  return checksum(Checksum::verified);
+}
+PacketBuilder PacketBuilder::no_checksum() const {
+  return checksum(Checksum::none);
+}
+PacketBuilder PacketBuilder::wrong_checksum() const {
+  return checksum(Checksum::wrong);
+}
 
 PacketBuilder PacketBuilder::gso(std::uint16_t size) const {
   PacketBuilder next = partial_checksum();

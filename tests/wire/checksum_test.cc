@@ -15,7 +15,9 @@ namespace {
 using Bytes = std::vector<std::uint8_t>;
 
 /// 0x0000 and 0xffff are the same number in one's complement.
-std::uint16_t as_number(std::uint16_t sum) { return sum == 0xffff ? 0 : sum; }
+std::uint16_t as_number(std::uint16_t sum) {
+  return sum == 0xffff ? 0 : sum;
+}
 
 Bytes random_bytes(std::mt19937& random, std::size_t size) {
   Bytes bytes(size);

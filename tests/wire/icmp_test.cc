@@ -9,7 +9,9 @@
 namespace vipgate::test {
 namespace {
 
-std::span<const std::uint8_t> message_of(const WirePacket& packet) { return packet.bytes().subspan(20); }
+std::span<const std::uint8_t> message_of(const WirePacket& packet) {
+  return packet.bytes().subspan(20);
+}
 
 TEST(Icmp, echo_has_id_sequence_and_data) {
   const WirePacket packet = echo_request("198.51.100.7", "203.0.113.10", 0xbeef).seq(0x1234).payload("data").build();

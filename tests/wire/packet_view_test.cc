@@ -23,7 +23,9 @@ Reason reason_of(const WirePacket& built) {
   return PacketView::parse(packet).reason();
 }
 
-PacketBuilder ping() { return echo_request("198.51.100.7", "203.0.113.10", 7).seq(1).payload("0123456789abcdef"); }
+PacketBuilder ping() {
+  return echo_request("198.51.100.7", "203.0.113.10", 7).seq(1).payload("0123456789abcdef");
+}
 
 PacketBuilder port_unreachable() {
   const WirePacket about = udp(kWeb, kClient).payload_of(64).build();

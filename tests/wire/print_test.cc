@@ -6,7 +6,9 @@
 namespace vipgate::test {
 namespace {
 
-std::string line_of(const PacketBuilder& builder) { return describe(builder.build().bytes()); }
+std::string line_of(const PacketBuilder& builder) {
+  return describe(builder.build().bytes());
+}
 
 const auto kSegment = tcp("198.51.100.7:40000", "203.0.113.10:80");
 

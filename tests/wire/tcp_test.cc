@@ -26,7 +26,9 @@ class Segment {
   ExactCopy copy_;
 };
 
-TcpOptions options_of(const PacketBuilder& builder) { return Segment(builder).options(); }
+TcpOptions options_of(const PacketBuilder& builder) {
+  return Segment(builder).options();
+}
 
 bool is_nothing(const TcpOptions& options) {
   return !options.window_scale && !options.sack_permitted && !options.sack_high && !options.timestamp;

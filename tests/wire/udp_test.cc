@@ -9,7 +9,9 @@ namespace {
 
 const auto kDatagram = udp("198.51.100.7:40000", "203.0.113.10:53").payload("question");
 
-std::span<const std::uint8_t> datagram_of(const WirePacket& packet) { return packet.bytes().subspan(20); }
+std::span<const std::uint8_t> datagram_of(const WirePacket& packet) {
+  return packet.bytes().subspan(20);
+}
 
 TEST(Udp, fields_are_where_rfc768_has_them) {
   const WirePacket packet = kDatagram.build();

@@ -20,7 +20,9 @@ const auto kDatagram = udp(kClient, kWeb).payload_of(3000);
 Parsed<ChecksumKind> kind_of(const WirePacket& packet, const VirtioHeader& virtio) {
   return checksum_kind(virtio, *Ipv4View::parse(packet.bytes()));
 }
-Parsed<ChecksumKind> kind_of(const WirePacket& packet) { return kind_of(packet, packet.virtio()); }
+Parsed<ChecksumKind> kind_of(const WirePacket& packet) {
+  return kind_of(packet, packet.virtio());
+}
 
 TEST(VirtioChecksumKind, follows_the_flags) {
   EXPECT_EQ(*kind_of(kSegment.build()), ChecksumKind::complete);
