@@ -73,7 +73,7 @@ absl::Status Gateway::start() {
   log_info(absl::StrCat(tun_->created() ? "created " : "found ", tun_->name(), " with ", workers,
                         workers == 1 ? " queue" : " queues", tun_->offload() == 0 ? ", offload off" : ", offload on"));
   const TunOrigin origin = tun_->created() ? TunOrigin::created : TunOrigin::found;
-  if (const absl::Status status = kernel_setup_.apply(config_, origin); !status.ok()) return status;
+  if (absl::Status status = kernel_setup_.apply(config_, origin); !status.ok()) return status;
   rules_ = config_.rules;
   read_host_networks(kernel_setup_.view(), config_.tun.name, rules_);
 

@@ -20,7 +20,7 @@ constexpr int kMaxRounds = 64;
 
 /// Packets that the engine is given at once lie one behind the other in one piece of memory, which stays in the cache:
 /// many small ones, or a few super-packets.
-constexpr std::size_t kArenaSize = 256 * 1024;
+constexpr std::size_t kArenaSize = std::size_t{256} * 1024;
 constexpr std::size_t kRoomForOne = kMaxPacketSize + kSpareRoom;
 constexpr std::size_t kAlignment = 64;
 

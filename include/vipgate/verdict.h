@@ -59,7 +59,7 @@ enum class Reason : std::uint8_t {
 #undef VIPGATE_REASON_NAME
 };
 
-#define VIPGATE_REASON_ONE(name, text) +1
+#define VIPGATE_REASON_ONE(name, text) +1  // NOLINT: a term of a sum
 inline constexpr std::size_t kReasonCount = VIPGATE_REASONS(VIPGATE_REASON_ONE);
 #undef VIPGATE_REASON_ONE
 
