@@ -61,6 +61,7 @@ ReplayedPacket Replay::process(const CapturedPacket& captured) {
     return result;
   }
   result.in = describe(captured.ip);
+  if (captured.original_size > captured.ip.size()) result.in += " (cut off by the capture)";
   if (is_own_output(captured.ip)) {
     ++summary_.own_output;
     result.own_output = true;

@@ -54,6 +54,14 @@ TEST_F(ReplayTest, ACaptureFromTheSendingHostHasPartialChecksums) {
   EXPECT_EQ(packet.verdict.action, Action::forward) << name_of(packet.verdict.reason);
 }
 
+TEST_F(ReplayTest, APacketThatTheCaptureCutOffSaysSo) {
+  const WirePacket wire = tcp("198.51.100.7:40000", "203.0.113.10:80").syn().payload_of(100).build();
+  const ReplayedPacket packet =
+      replay_.process({.time = {}, .ip = wire.bytes().first(60), .original_size = wire.bytes().size()});
+  EXPECT_EQ(packet.verdict.reason, Reason::ip_total_length);
+  EXPECT_TRUE(packet.in.ends_with("(cut off by the capture)")) << packet.in;
+}
+
 TEST_F(ReplayTest, WhatTheGatewayItselfHadSentIsRecognised) {
   EXPECT_TRUE(play(tcp("203.0.113.14:5000", "10.0.0.2:80").syn()).own_output);
   EXPECT_TRUE(play(tcp("203.0.113.10:80", "198.51.100.7:40000").syn().ack(2)).own_output);
