@@ -5,7 +5,10 @@
 namespace vipgate {
 
 HandedPacket::HandedPacket(const Packet& packet)
-    : bytes_(new std::uint8_t[packet.bytes.size() + kSpareRoom]), size_(packet.bytes.size()), virtio_(packet.virtio) {
+    : bytes_(new std::uint8_t[packet.bytes.size() + kSpareRoom]),
+      size_(packet.bytes.size()),
+      virtio_(packet.virtio),
+      fragment_size_(packet.fragment_size) {
   std::memcpy(bytes_.get(), packet.bytes.data(), size_);
 }
 

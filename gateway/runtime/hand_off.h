@@ -16,12 +16,13 @@ class HandedPacket {
  public:
   explicit HandedPacket(const Packet& packet);
 
-  Packet packet() { return {.bytes = {bytes_.get(), size_}, .virtio = virtio_}; }
+  Packet packet() { return {.bytes = {bytes_.get(), size_}, .virtio = virtio_, .fragment_size = fragment_size_}; }
 
  private:
   std::unique_ptr<std::uint8_t[]> bytes_;
   std::size_t size_;
   VirtioHeader virtio_;
+  std::uint16_t fragment_size_;
 };
 
 /// Bounded queues between all pairs of workers. Each has one writer and one reader, so that no lock is needed and

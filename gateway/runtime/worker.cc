@@ -73,7 +73,7 @@ Worker::~Worker() {
 
 void Worker::start() {
   wait_for_packets();
-  arm_timer(engine_.run(boot_time_now()));
+  arm_timer(engine_.run(boot_time_now(), *this));
   thread_ = std::thread([this] {
     ::pthread_setname_np(::pthread_self(), absl::StrCat("vipgate-w", index_).c_str());
     const auto forever = boost::asio::make_work_guard(context_);
@@ -88,7 +88,10 @@ void Worker::stop() {
 }
 
 void Worker::set_ruleset(std::shared_ptr<const Ruleset> ruleset) {
-  boost::asio::post(context_, [this, ruleset = std::move(ruleset)] { engine_.set_ruleset(ruleset); });
+  boost::asio::post(context_, [this, ruleset = std::move(ruleset)] {
+    engine_.set_ruleset(ruleset);
+    arm_timer(engine_.run(boot_time_now(), *this));
+  });
 }
 
 WorkerCounters Worker::counters() const {
@@ -144,12 +147,16 @@ bool Worker::fill(Batch& batch) {
 void Worker::process(Batch& batch, bool handed_over) {
   if (batch.size == 0) return;
   const std::span<Packet> packets = std::span(batch.packets).first(batch.size);
+  // A fragment is handed to where its datagram gathers, and the datagram once more, to the owner of its flow.
+  std::array<bool, Engine::kMaxBatch> was_joined;  // NOLINT: filled here
+  for (std::size_t i = 0; i < batch.size; ++i) was_joined[i] = packets[i].fragment_size != 0;
   engine_.process(packets, std::span(batch.verdicts).first(batch.size), boot_time_now(), *this);
   for (std::size_t i = 0; i < batch.size; ++i) {
     const Verdict& verdict = batch.verdicts[i];
+    const bool joined = packets[i].fragment_size != 0 && !was_joined[i];
     if (verdict.action == Action::forward || verdict.action == Action::pass) {
-      write(packets[i]);
-    } else if (verdict.action == Action::hand_off && !handed_over) {
+      send_as_it_came(packets[i], *this);
+    } else if (verdict.action == Action::hand_off && (!handed_over || joined)) {
       const std::size_t owner = verdict.shard % hand_off_.workers();
       if (hand_off_.push(index_, owner, packets[i])) {
         peers_[owner]->wake_for_hand_off();
@@ -183,7 +190,7 @@ void Worker::take_handed_off() {
 void Worker::arm_timer(Time next) {
   timer_.expires_after(std::max<Duration>(next - boot_time_now(), std::chrono::milliseconds(10)));
   timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) arm_timer(engine_.run(boot_time_now()));
+    if (!error) arm_timer(engine_.run(boot_time_now(), *this));
   });
 }
 

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <string>
 
 #include "vipgate/packet.h"
 #include "vipgate/rules.h"
@@ -32,10 +31,12 @@ const Rules& rules_of(const Ruleset& ruleset);
 struct FlowMemory {
   std::span<std::byte> records;  ///< flow_record_bytes(capacity) bytes, 64-byte aligned
   std::span<std::byte> index;    ///< flow_index_bytes(capacity) bytes, 64-byte aligned
+  std::span<std::byte> helpers;  ///< helper_record_bytes(capacity) bytes, 64-byte aligned
   std::size_t capacity = 0;      ///< flows in all; a multiple of kShards
 };
 std::size_t flow_record_bytes(std::size_t capacity);
 std::size_t flow_index_bytes(std::size_t capacity);
+std::size_t helper_record_bytes(std::size_t capacity);
 
 struct EngineOptions {
   std::uint32_t worker = 0;  ///< owns the shards with shard mod workers == worker
@@ -49,8 +50,11 @@ struct Counters {
   std::array<std::uint64_t, kReasonCount> reasons{};  ///< of drops, and of replies that reject
   std::uint64_t flows_opened = 0;
   std::uint64_t flows_expired = 0;
-  std::uint64_t flows_evicted = 0;  ///< closed, half-open or one-way flows that made room
-  std::uint64_t flows_revoked = 0;  ///< no longer allowed by a new ruleset
+  std::uint64_t flows_evicted = 0;               ///< closed, half-open or one-way flows that made room
+  std::uint64_t flows_revoked = 0;               ///< no longer allowed by a new ruleset
+  std::uint64_t datagrams_expired = 0;           ///< whose fragments did not all come in time
+  std::uint64_t data_connections_announced = 0;  ///< by helpers
+  std::uint64_t data_connections_refused = 0;    ///< lines that ask for a third party, a well-known port, or in vain
 
   void add(const Counters& other);
   bool operator==(const Counters&) const = default;
@@ -70,7 +74,9 @@ class Engine {
 
   /// Decides about packets in their order and rewrites them in place; `verdicts` has as many places as `packets`, which
   /// are at most kMaxBatch. Several at once are cheaper, since the memory of all is fetched while the first is worked
-  /// on. Ends a bounded number of silent flows on the way.
+  /// on. Ends a bounded number of silent flows on the way. The last fragment of a datagram becomes the whole datagram:
+  /// its `bytes` then lie in the engine's memory until the next call. What is forwarded or passed goes out by
+  /// send_as_it_came().
   void process(std::span<Packet> packets, std::span<Verdict> verdicts, Time now, PacketSink& sink);
 
   Verdict process(Packet& packet, Time now, PacketSink& sink) {
@@ -79,10 +85,12 @@ class Engine {
     return verdict;
   }
 
-  /// Ends silent flows, at most a bounded number a call. Returns when it next wants to run.
-  Time run(Time now);
+  /// Ends silent flows, and those that the ruleset does not allow any more, at most a bounded number a call; tells
+  /// their ends. Returns when it next wants to run.
+  Time run(Time now, PacketSink& sink);
 
-  /// From now on decides by `ruleset`. Flows that it still allows go on.
+  /// From now on decides by `ruleset`. Flows that it still allows go on; the others end with their next packet, or
+  /// within a few calls of run(), the first of which should come at once.
   void set_ruleset(std::shared_ptr<const Ruleset> ruleset);
 
   const Ruleset& ruleset() const;

@@ -29,7 +29,8 @@ static_assert(sizeof(VirtioHeader) == 10);
 /// One IP packet (or a super-packet of many segments) in memory of the caller, changed in place.
 struct Packet {
   std::span<std::uint8_t> bytes;  ///< from the first byte of the IP header to the end of the data
-  VirtioHeader virtio;
+  VirtioHeader virtio{};
+  std::uint16_t fragment_size = 0;  ///< of a datagram that came in fragments: bytes of the largest; else 0
 };
 
 /// Room that a caller keeps free behind the data of each packet it gives to the engine, in bytes.
@@ -45,5 +46,9 @@ class PacketSink {
   virtual ~PacketSink() = default;
   virtual void send(const Packet& packet) = 0;
 };
+
+/// Sends a packet that was forwarded or passed: whole, or, where it came in fragments, in fragments that are no larger
+/// than those were.
+void send_as_it_came(const Packet& packet, PacketSink& sink);
 
 }  // namespace vipgate

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -25,6 +24,12 @@ struct PortRange {
 };
 inline constexpr PortRange kAllPorts{1, 65535};
 
+/// Ports of a VIP that are given out by the gateway, where the VIP has use for them: to data connections of helpers,
+/// and to flows that private hosts open. Such a VIP has no service there.
+inline constexpr PortRange kHelperPorts{32768, 40959};
+inline constexpr PortRange kEgressPorts{40960, 65535};
+inline constexpr PortRange kAllocatedPorts{kHelperPorts.first, kEgressPorts.last};
+
 /// What a backend sees as the source of a flow.
 enum class SourceMode : std::uint8_t {
   masquerade,  ///< one of the gateway's own addresses
@@ -35,6 +40,22 @@ enum class SourceMode : std::uint8_t {
 enum class Unmatched : std::uint8_t {
   reject,  ///< RST, or ICMP port unreachable
   drop,    ///< nothing
+};
+
+/// A reader of a protocol that carries addresses in its payload.
+enum class Helper : std::uint8_t {
+  none,
+  ftp,  ///< RFC 959, RFC 2428
+};
+
+/// What a service lets in at most; none: as much as there is room for. Flows count from their first answer on, so that
+/// forged requests use up nobody's share.
+struct Limits {
+  std::optional<std::uint32_t> flows{};
+  std::optional<std::uint32_t> flows_per_client{};  ///< of one source address
+  std::optional<std::uint32_t> new_per_second{};
+
+  bool operator==(const Limits&) const = default;
 };
 
 struct Backend {
@@ -54,7 +75,12 @@ struct Service {
   SourceMode source = SourceMode::masquerade;
   /// One of Rules::masquerade; none: the one in the backend's own network, else the first.
   std::optional<Ipv4Address> masquerade;
-  std::optional<Duration> idle_timeout;  ///< in place of Timeouts::established and ::udp
+  std::optional<Duration> idle_timeout;            ///< in place of Timeouts::established and ::udp
+  std::vector<Ipv4Prefix> allow = {Ipv4Prefix()};  ///< clients that may open flows
+  std::vector<Ipv4Prefix> deny{};                  ///< of these, those that may not
+  Limits limits{};
+  Helper helper = Helper::none;        ///< of TCP flows
+  std::optional<std::uint16_t> mss{};  ///< the largest segment size that SYNs may offer, in bytes (RFC 9293 §3.7.1)
   std::vector<Backend> backends;
 
   bool operator==(const Service&) const = default;
@@ -67,6 +93,15 @@ struct Vip {
   std::vector<Service> services;
 
   bool operator==(const Vip&) const = default;
+};
+
+/// Private hosts whose own flows leave with a VIP as source.
+struct Egress {
+  Ipv4Prefix from;
+  Ipv4Address as;                  ///< one of the VIPs
+  std::vector<Ipv4Prefix> except;  ///< destinations that they reach with their own address
+
+  bool operator==(const Egress&) const = default;
 };
 
 /// How long a silent flow is kept, by its state. Defaults: the RFC profile (RFC 5382 REQ-5, RFC 4787 REQ-5, RFC 5508
@@ -110,6 +145,7 @@ struct Timeouts {
 /// are not used twice.
 struct Rules {
   std::vector<Vip> vips;
+  std::vector<Egress> egress;           ///< the first whose `from` holds a host is the host's
   std::vector<Ipv4Address> masquerade;  ///< every address that Service::masquerade may name
   std::vector<Ipv4Prefix> subnets;      ///< routed to the TUN: their other addresses are ours too, and empty
   /// This host's own networks and addresses. Clients that are this host, or neighbours of the backend, are masqueraded

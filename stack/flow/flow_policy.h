@@ -7,6 +7,16 @@
 
 namespace vipgate {
 
+/// How long a helper's data connection is awaited (Linux's nf_conntrack_ftp: 5 minutes).
+inline constexpr Duration kExpectationTimeout = std::chrono::minutes(5);
+/// A mapping ends with its last flow; the wheel looks at it as seldom as it can.
+inline constexpr Duration kMappingLook = std::chrono::hours(24 * 365);
+
+/// Mappings and expectations: no packet belongs to them, and they end with what they serve.
+constexpr bool is_pseudo(const FlowRecord& flow) {
+  return flow.kind == FlowKind::mapping || flow.kind == FlowKind::expectation;
+}
+
 /// How long the flow may be silent in its present state. `idle` replaces the timeout of flows that are fully set up.
 Duration timeout_of(const FlowRecord& flow, const Timeouts& timeouts, std::optional<Duration> idle);
 

@@ -13,6 +13,16 @@ namespace vipgate {
 using FlowId = std::uint32_t;
 inline constexpr FlowId kNoFlow = ~FlowId{0};
 
+/// What a record stands for.
+enum class FlowKind : std::uint8_t {
+  service,  ///< a client's flow to a service
+  related,  ///< a helper's data connection
+  egress,   ///< a private host's flow to the outside
+  // Pseudo-flows: no packet has their tuples, which have zeros in the places that anything fits.
+  mapping,      ///< host:port > *:* and *:* > VIP:port: the public port of an endpoint that has egress flows
+  expectation,  ///< sender:* > announced endpoint, and target > announced endpoint: a data connection to come
+};
+
 /// What a flow is worth when room is needed, in the order of giving way.
 enum class FlowClass : std::uint8_t {
   closed,     ///< TIME_WAIT, CLOSE: reclaimable at any time
@@ -41,10 +51,10 @@ struct alignas(64) FlowRecord {
 
   FlowClass flow_class;
   std::uint8_t answered;  ///< UDP, ICMP: a packet in the reply direction was seen
-  std::uint8_t reserved;
+  FlowKind kind;
   std::uint32_t generation;  ///< of the ruleset that allowed it last
   Time last_seen;
-  std::uint16_t service;  ///< index in that ruleset
+  std::uint16_t service;  ///< index in that ruleset; of egress: Verdict::kNoService
   std::uint16_t backend;  ///< index in that service
 
   TcpTrack tcp;
@@ -52,7 +62,12 @@ struct alignas(64) FlowRecord {
   FlowLinks timer;  ///< in a slot of the expiry wheel; `next` also links free records
   FlowLinks queue;  ///< in the eviction queue of its class
   std::uint16_t timer_slot;
+  /// Flows: number of the extension record, or kNoExtension. Mappings: how many flows use it.
+  std::uint32_t extension;
 
+  static constexpr std::uint32_t kNoExtension = 0;
+
+  bool has_extension() const { return kind == FlowKind::service && extension != kNoExtension; }
   bool in_use() const { return protocol != Protocol{0}; }
 };
 static_assert(sizeof(FlowRecord) == 128);

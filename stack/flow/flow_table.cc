@@ -16,14 +16,14 @@ FlowId FlowTable::take_free_record() {
   return first_fresh_ < records_.size() ? first_fresh_++ : kNoFlow;
 }
 
+FlowId FlowTable::first_to_give_way() const {
+  const auto queue = std::find_if(queues_.begin(), queues_.end() - 1, [](const auto& q) { return !q.empty(); });
+  return queue == queues_.end() - 1 ? kNoFlow : queue->front();
+}
+
 FlowId FlowTable::insert(const FlowRecord& flow, Duration timeout) {
-  if (size_ == records_.size()) {
-    const auto queue = std::find_if(queues_.begin(), queues_.end() - 1, [](const auto& q) { return !q.empty(); });
-    if (queue == queues_.end() - 1) return kNoFlow;
-    erase(queue->front());
-    ++evicted_;
-  }
   const FlowId id = take_free_record();
+  if (id == kNoFlow) return kNoFlow;
   records_[id] = flow;
   index_.insert(id, Direction::original);
   index_.insert(id, Direction::reply);

@@ -381,6 +381,21 @@ bool tcp_is_half_open(const TcpTrack& track) {
   return tcp_is_half_open(track.state) || is_one_sided(track);
 }
 
+bool tcp_in_flight(const TcpTrack& track, Direction sender, std::uint32_t sequence) {
+  if (tcp_is_liberal(track)) return true;
+  const TcpPeer& peer = track.peer(sender);
+  const TcpPeer& receiver = track.peer(opposite(sender));
+  const bool acknowledged = (receiver.flags & TcpPeer::kAcked) != 0 && before(sequence, receiver.max_ack);
+  return !acknowledged && !after(sequence, peer.end);
+}
+
+std::optional<std::uint32_t> tcp_expected_by(const TcpTrack& track, Direction side) {
+  const auto& [a, b] = track.peers;
+  const bool set_up = !tcp_is_half_open(track) && !tcp_is_closed(track.state) && track.state != none;
+  if (!set_up || (a.flags & b.flags & TcpPeer::kAcked) == 0) return std::nullopt;
+  return track.peer(side).max_ack;
+}
+
 bool tcp_closed_by_reply_first(const TcpTrack& track) {
   return track.has(TcpTrack::kReplyFirst);
 }

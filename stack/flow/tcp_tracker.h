@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <type_traits>
 
 #include "flow/direction.h"
@@ -128,6 +129,13 @@ Duration tcp_timeout(const TcpTrack& track, const Timeouts& timeouts);
 /// As tcp_is_half_open(TcpState), and a connection picked up of which one side was never heard: neither is known to
 /// have two ends.
 bool tcp_is_half_open(const TcpTrack& track);
+
+/// Whether data of that side which begins at `sequence` may be on its way: sent, and not acknowledged yet.
+bool tcp_in_flight(const TcpTrack& track, Direction sender, std::uint32_t sequence);
+
+/// What the side expects next, as far as its acknowledgements tell: a RST must bear that number (RFC 5961 §3.2). None
+/// where the connection is not set up on both sides, or over.
+std::optional<std::uint32_t> tcp_expected_by(const TcpTrack& track, Direction side);
 
 /// Whether the reply side closed first, or both at once, and so may hold the connection in TIME_WAIT.
 bool tcp_closed_by_reply_first(const TcpTrack& track);

@@ -13,18 +13,32 @@ namespace {
 constexpr std::uint8_t kErrorTos = 0xc0;
 constexpr std::uint8_t kTtl = 64;  // RFC 1700, "default TTL"
 
-/// IP header back to the sender of `to`, with room for `payload` bytes behind it.
-Packet begin(const PacketView& to, Protocol protocol, std::uint8_t tos, std::size_t payload,
+/// An IP header, with room for `payload` bytes behind it.
+Packet begin(Ipv4Address source, Ipv4Address destination, Protocol protocol, std::uint8_t tos, std::size_t payload,
              std::span<std::uint8_t, kAnswerBufferSize> buffer) {
   const std::size_t length = ipv4::kMinHeader + payload;
   ipv4::write_header(buffer.data(), {.tos = tos,
                                      .total_length = static_cast<std::uint16_t>(length),
                                      .ttl = kTtl,
                                      .protocol = static_cast<std::uint8_t>(protocol),
-                                     .source = to.ip.destination(),
-                                     .destination = to.ip.source()});
+                                     .source = source,
+                                     .destination = destination});
   std::memset(buffer.data() + ipv4::kMinHeader, 0, payload);
-  return {.bytes = buffer.first(length), .virtio = {}};
+  return {.bytes = buffer.first(length)};
+}
+
+void begin_reset(std::span<std::uint8_t> reset, const Tuple& tuple, std::uint32_t sequence) {
+  std::uint8_t* at = reset.data();
+  store16(at + tcp::kSourcePort, tuple.source_port);
+  store16(at + tcp::kDestinationPort, tuple.destination_port);
+  store32(at + tcp::kSequence, sequence);
+  at[tcp::kDataOffset] = tcp::kMinHeader / 4 << 4;
+  at[tcp::kFlags] = tcp::kRst;
+}
+
+void finish_reset(std::span<std::uint8_t> reset, const Tuple& tuple) {
+  const std::uint16_t pseudo = pseudo_header_sum(tuple.source, tuple.destination, Protocol::tcp, tcp::kMinHeader);
+  store16(reset.data() + tcp::kChecksum, static_cast<std::uint16_t>(~checksum_sum(reset, pseudo)));
 }
 
 }  // namespace
@@ -48,37 +62,44 @@ void turn_into_echo_reply(Packet& packet, const PacketView& request) {
 
 std::optional<Packet> make_reset(const PacketView& segment, std::span<std::uint8_t, kAnswerBufferSize> buffer) {
   if (segment.tcp.has(tcp::kRst)) return std::nullopt;
-  Packet packet = begin(segment, Protocol::tcp, 0, tcp::kMinHeader, buffer);
+  const Tuple tuple{segment.ip.destination(), segment.ip.source(), segment.tcp.destination_port(),
+                    segment.tcp.source_port()};
+  Packet packet = begin(tuple.source, tuple.destination, Protocol::tcp, 0, tcp::kMinHeader, buffer);
   const std::span<std::uint8_t> reset = packet.bytes.subspan(ipv4::kMinHeader);
-  std::uint8_t* at = reset.data();
-  store16(at + tcp::kSourcePort, segment.tcp.destination_port());
-  store16(at + tcp::kDestinationPort, segment.tcp.source_port());
-  at[tcp::kDataOffset] = tcp::kMinHeader / 4 << 4;
-  if (segment.tcp.has(tcp::kAck)) {
-    store32(at + tcp::kSequence, segment.tcp.acknowledgement());
-    at[tcp::kFlags] = tcp::kRst;
-  } else {
+  const bool acknowledges = segment.tcp.has(tcp::kAck);
+  begin_reset(reset, tuple, acknowledges ? segment.tcp.acknowledgement() : 0);
+  if (!acknowledges) {
     const std::uint32_t length =
         segment.tcp.payload_length() + (segment.tcp.has(tcp::kSyn) ? 1U : 0U) + (segment.tcp.has(tcp::kFin) ? 1U : 0U);
-    store32(at + tcp::kAcknowledgement, segment.tcp.sequence() + length);
-    at[tcp::kFlags] = tcp::kRst | tcp::kAck;
+    store32(reset.data() + tcp::kAcknowledgement, segment.tcp.sequence() + length);
+    reset[tcp::kFlags] |= tcp::kAck;
   }
-  const std::uint16_t pseudo =
-      pseudo_header_sum(segment.ip.destination(), segment.ip.source(), Protocol::tcp, tcp::kMinHeader);
-  store16(at + tcp::kChecksum, static_cast<std::uint16_t>(~checksum_sum(reset, pseudo)));
+  finish_reset(reset, tuple);
   return packet;
 }
 
-std::optional<Packet> make_unreachable(const PacketView& about, std::uint8_t code,
-                                       std::span<std::uint8_t, kAnswerBufferSize> buffer) {
-  if (about.protocol == Protocol::icmp && about.icmp.is_error()) return std::nullopt;
+Packet make_final_reset(const Tuple& tuple, std::uint32_t sequence, std::span<std::uint8_t, kAnswerBufferSize> buffer) {
+  Packet packet = begin(tuple.source, tuple.destination, Protocol::tcp, 0, tcp::kMinHeader, buffer);
+  const std::span<std::uint8_t> reset = packet.bytes.subspan(ipv4::kMinHeader);
+  begin_reset(reset, tuple, sequence);
+  finish_reset(reset, tuple);
+  return packet;
+}
+
+std::optional<Packet> make_error(const Ipv4View& about, std::uint8_t type, std::uint8_t code,
+                                 std::span<std::uint8_t, kAnswerBufferSize> buffer) {
+  if (about.fragment_offset() != 0) return std::nullopt;
+  if (about.protocol() == static_cast<std::uint8_t>(Protocol::icmp)) {
+    const auto message = IcmpView::parse(about.payload());
+    if (!message || message->is_error()) return std::nullopt;
+  }
   constexpr std::size_t kRoom = kAnswerBufferSize - ipv4::kMinHeader - icmp::kHeader;
-  const std::size_t quoted = std::min<std::size_t>(about.ip.total_length(), kRoom);
-  Packet packet = begin(about, Protocol::icmp, kErrorTos, icmp::kHeader + quoted, buffer);
+  const std::size_t quoted = std::min(about.header_length() + about.payload().size(), kRoom);
+  Packet packet = begin(about.destination(), about.source(), Protocol::icmp, kErrorTos, icmp::kHeader + quoted, buffer);
   const std::span<std::uint8_t> message = packet.bytes.subspan(ipv4::kMinHeader);
-  message[icmp::kType] = icmp::kUnreachable;
+  message[icmp::kType] = type;
   message[icmp::kCode] = code;
-  std::memcpy(message.data() + icmp::kHeader, about.ip.header().data(), quoted);
+  std::memcpy(message.data() + icmp::kHeader, about.header().data(), quoted);
   icmp::write_checksum(message);
   return packet;
 }

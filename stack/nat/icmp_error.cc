@@ -1,5 +1,6 @@
 #include "nat/icmp_error.h"
 
+#include "nat/ip_id.h"
 #include "wire/bytes.h"
 #include "wire/checksum.h"
 
@@ -8,6 +9,9 @@ namespace {
 
 /// Transport bytes that every error quotes (RFC 792): ports, and an identifier of a query.
 constexpr std::size_t kQuotedTransport = 8;
+
+/// RFC 791 §3.2: every link carries so much.
+constexpr std::uint16_t kMinMtu = 68;
 
 /// Where the quoted transport header has its checksum, if that part is quoted.
 std::uint8_t* quoted_checksum(std::uint8_t* transport, std::size_t length, Protocol protocol) {
@@ -22,7 +26,14 @@ void rewrite_quote(std::uint8_t* ip, const QuotedPacket& quoted, const Tuple& to
   addresses.replace32(from.destination.value(), to.destination.value());
   store32(ip + ipv4::kSource, to.source.value());
   store32(ip + ipv4::kDestination, to.destination.value());
-  store16(ip + ipv4::kChecksum, addresses.apply(quoted.ip.checksum()));
+  ChecksumChange header = addresses;
+  if (!quoted.ip.dont_fragment()) {
+    const std::uint16_t id = quoted.ip.id();
+    const auto sent = static_cast<std::uint16_t>(id - ip_id_offset(to.source, from.source));
+    store16(ip + ipv4::kId, sent);
+    header.replace16(id, sent);
+  }
+  store16(ip + ipv4::kChecksum, header.apply(quoted.ip.checksum()));
 
   std::uint8_t* transport = ip + quoted.ip.header_length();
   std::uint8_t* checksum = quoted_checksum(transport, quoted.ip.payload().size(), quoted.protocol);
@@ -36,6 +47,10 @@ void rewrite_quote(std::uint8_t* ip, const QuotedPacket& quoted, const Tuple& to
     change.replace16(from.destination_port, to.destination_port);
     store16(transport + tcp::kSourcePort, to.source_port);
     store16(transport + tcp::kDestinationPort, to.destination_port);
+    if (quoted.protocol == Protocol::tcp) {
+      change.replace32(load32(transport + tcp::kSequence), quoted.sequence);
+      store32(transport + tcp::kSequence, quoted.sequence);
+    }
   }
   const bool has_none = quoted.protocol == Protocol::udp && checksum != nullptr && load16(checksum) == udp::kNoChecksum;
   if (checksum != nullptr && !has_none) store16(checksum, change.apply(load16(checksum)));
@@ -57,6 +72,7 @@ Parsed<QuotedPacket> QuotedPacket::parse(const PacketView& error) {
     case Protocol::udp:
       quoted.tuple.source_port = load16(transport + tcp::kSourcePort);
       quoted.tuple.destination_port = load16(transport + tcp::kDestinationPort);
+      if (quoted.protocol == Protocol::tcp) quoted.sequence = load32(transport + tcp::kSequence);
       return quoted;
     case Protocol::icmp:
       // An error about an error must not be (RFC 1122 §3.2.2); only queries have an identifier to find a flow by.
@@ -65,6 +81,17 @@ Parsed<QuotedPacket> QuotedPacket::parse(const PacketView& error) {
       return quoted;
   }
   return Reason::icmp_embedded;
+}
+
+Reason objection_to(const PacketView& error, const QuotedPacket& quoted, const FlowRecord& flow, Direction direction) {
+  if (quoted.protocol == Protocol::tcp && !tcp_in_flight(flow.tcp, opposite(direction), quoted.sequence)) {
+    return Reason::icmp_sequence;
+  }
+  const bool wants_smaller = error.icmp.type() == icmp::kUnreachable && error.icmp.code() == icmp::kFragmentationNeeded;
+  if (!wants_smaller) return Reason::none;
+  const std::uint16_t mtu = error.icmp.next_hop_mtu();
+  const bool unstated = mtu == 0;  // RFC 1191 §5: from routers older than it
+  return unstated || (mtu >= kMinMtu && mtu < quoted.ip.total_length()) ? Reason::none : Reason::icmp_mtu;
 }
 
 void translate_error(Packet& packet, const PacketView& error, const QuotedPacket& quoted, const FlowRecord& flow,
@@ -76,9 +103,9 @@ void translate_error(Packet& packet, const PacketView& error, const QuotedPacket
   rewrite_quote(message + icmp::kHeader, quoted, sent);
   icmp::write_checksum({message, error.icmp.bytes().size()});
 
-  const bool preserved = flow.reply.destination == flow.original.source;
-  const bool keeps_source = direction == Direction::original && preserved;
-  const Ipv4Address source = keeps_source ? error.ip.source() : sent.destination;
+  const Tuple& travels = direction == Direction::original ? flow.original : flow.reply;
+  const bool shows_network = travels.source == sent.destination;
+  const Ipv4Address source = shows_network ? error.ip.source() : sent.destination;
   ChecksumChange addresses;
   addresses.replace32(error.ip.source().value(), source.value());
   addresses.replace32(error.ip.destination().value(), sent.source.value());

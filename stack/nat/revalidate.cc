@@ -18,18 +18,59 @@ std::optional<std::uint16_t> backend_serving(const Ruleset& rules, std::uint16_t
   return std::nullopt;
 }
 
-}  // namespace
-
-bool revalidate(const Ruleset& rules, FlowRecord& flow) {
-  if (flow.generation == rules.generation()) return true;
+bool revalidate_service(const Ruleset& rules, FlowRecord& flow) {
   const AddressRole vip = rules.role_of(flow.original.destination);
   if (!vip.is_vip()) return false;
   const auto service = rules.find_service(vip.vip, flow.protocol, flow.original.destination_port);
-  if (!service) return false;
+  if (!service || !rules.service(*service).allows(flow.original.source)) return false;
   const auto backend = backend_serving(rules, *service, flow);
   if (!backend) return false;
   flow.service = *service;
   flow.backend = *backend;
+  return true;
+}
+
+/// A data connection, or the expectation of one, that has a backend of a service with a helper at one end.
+bool revalidate_related(const Ruleset& rules, FlowRecord& flow) {
+  for (std::uint16_t service = 0; service < rules.service_count(); ++service) {
+    const Service& rule = *rules.service(service).service;
+    if (rule.helper == Helper::none) continue;
+    for (std::uint16_t i = 0; i < rule.backends.size(); ++i) {
+      const Ipv4Address address = rule.backends[i].address;
+      if (address != flow.original.source && address != flow.reply.source) continue;
+      flow.service = service;
+      flow.backend = i;
+      return true;
+    }
+  }
+  return false;
+}
+
+bool revalidate_egress(const Ruleset& rules, const FlowRecord& flow) {
+  const CompiledEgress* egress = rules.find_egress(flow.original.source, flow.original.destination);
+  return egress != nullptr && egress->as == flow.reply.destination;
+}
+
+bool is_allowed(const Ruleset& rules, FlowRecord& flow) {
+  switch (flow.kind) {
+    case FlowKind::service:
+      return revalidate_service(rules, flow);
+    case FlowKind::related:
+    case FlowKind::expectation:
+      return revalidate_related(rules, flow);
+    case FlowKind::egress:
+      return revalidate_egress(rules, flow);
+    case FlowKind::mapping:
+      break;  // its flows are asked
+  }
+  return true;
+}
+
+}  // namespace
+
+bool revalidate(const Ruleset& rules, FlowRecord& flow) {
+  if (flow.generation == rules.generation()) return true;
+  if (!is_allowed(rules, flow)) return false;
   flow.generation = rules.generation();
   return true;
 }

@@ -1,5 +1,6 @@
 #include "nat/rewrite.h"
 
+#include "nat/ip_id.h"
 #include "wire/bytes.h"
 #include "wire/checksum.h"
 
@@ -50,7 +51,14 @@ void rewrite(Packet& packet, const PacketView& view, const Tuple& to) {
   const ChecksumChange addresses = change;
   store32(ip + ipv4::kSource, to.source.value());
   store32(ip + ipv4::kDestination, to.destination.value());
-  store16(ip + ipv4::kChecksum, addresses.apply(view.ip.checksum()));
+  ChecksumChange header = addresses;
+  if (!view.ip.dont_fragment()) {
+    const std::uint16_t id = view.ip.id();
+    const auto changed = static_cast<std::uint16_t>(id + ip_id_offset(from.source, to.source));
+    store16(ip + ipv4::kId, changed);
+    header.replace16(id, changed);
+  }
+  store16(ip + ipv4::kChecksum, header.apply(view.ip.checksum()));
 
   if (view.protocol == Protocol::icmp) {
     store16(transport + icmp::kId, to.source_port);

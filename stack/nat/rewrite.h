@@ -12,7 +12,8 @@ Tuple tuple_of(const PacketView& view);
 /// Gives the packet another tuple, in place, and keeps its checksums as right or wrong as they were (RFC 1624 equation
 /// 3): the IPv4 header's by the addresses, a complete transport checksum by addresses and ports, a partial one by the
 /// addresses alone, since it is the pseudo-header's sum. A UDP checksum of 0 stays 0, and a computed 0 is sent as
-/// 0xffff (RFC 768). ICMP's is computed anew.
+/// 0xffff (RFC 768). ICMP's is computed anew. The identification of what may be fragmented is changed by
+/// ip_id_offset().
 void rewrite(Packet& packet, const PacketView& view, const Tuple& to);
 
 }  // namespace vipgate

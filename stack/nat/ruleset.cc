@@ -24,6 +24,10 @@ bool share_network(const std::vector<Ipv4Prefix>& networks, Ipv4Address a, Ipv4A
 
 Ruleset::Ruleset(Rules rules, std::uint32_t generation) : rules_(std::move(rules)), generation_(generation) {
   for (const Ipv4Address address : rules_.masquerade) roles_[address].masquerade = true;
+  for (const Egress& egress : rules_.egress) {
+    egress_.push_back({egress.from, egress.as, PrefixSet(egress.except)});
+    roles_[egress.as].gives_out_ports = true;
+  }
   for (std::size_t i = 0; i < rules_.vips.size(); ++i) {
     const auto vip = static_cast<std::uint16_t>(i);
     roles_[rules_.vips[i].address].vip = vip;
@@ -36,6 +40,9 @@ Ruleset::Ruleset(Rules rules, std::uint32_t generation) : rules_(std::move(rules
                 [](const PortEntry& a, const PortEntry& b) { return a.ports < b.ports; });
     }
   }
+  std::vector<Limits> limits;
+  for (const CompiledService& service : services_) limits.push_back(service.service->limits);
+  load_ = std::make_unique<ServiceLoad>(std::move(limits));
 }
 
 void Ruleset::add_service(std::uint16_t vip, const Service& service) {
@@ -49,12 +56,21 @@ void Ruleset::add_service(std::uint16_t vip, const Service& service) {
     }
   }
 
-  CompiledService compiled{.service = &service, .vip = vip, .table = {}, .masquerade = {}};
+  if (service.helper != Helper::none) {
+    has_helpers_ = true;
+    roles_[rules_.vips[vip].address].gives_out_ports = true;
+  }
+  CompiledService compiled{.service = &service,
+                           .vip = vip,
+                           .table = {},
+                           .masquerade = {},
+                           .allow = PrefixSet(service.allow),
+                           .deny = PrefixSet(service.deny)};
   std::vector<MaglevEntry> entries;
   for (const Backend& backend : service.backends) {
     entries.push_back({key_of(backend), backend.weight});
     compiled.masquerade.push_back(masquerade_for(service, backend.address));
-    if (service.source == SourceMode::preserve) roles_[backend.address].preserve_backend = true;
+    if (service.source == SourceMode::preserve) add_preserve_backend(service, backend);
   }
   if (entries.size() > 1) {
     compiled.table = maglev_table(entries);
@@ -62,6 +78,44 @@ void Ruleset::add_service(std::uint16_t vip, const Service& service) {
     compiled.table = {0};
   }
   services_.push_back(std::move(compiled));
+}
+
+void Ruleset::add_preserve_backend(const Service& service, const Backend& backend) {
+  AddressRole& role = roles_[backend.address];
+  const bool first = !role.preserve_backend;
+  role.preserve_backend = true;
+  const bool anywhere = service.helper != Helper::none || (service.wildcard && !backend.port);
+  if (anywhere || !has_egress(backend.address)) {
+    role.serving = AddressRole::kEveryPort;
+    return;
+  }
+  if (first) {
+    role.serving = static_cast<std::uint16_t>(serving_.size());
+    serving_.emplace_back();
+  }
+  if (role.serving == AddressRole::kEveryPort) return;
+  for (const PortRange& ports : service.ports) {
+    const auto at = backend.port.value_or(ports.first);
+    serving_[role.serving].push_back({at, static_cast<std::uint16_t>(at + ports.last - ports.first)});
+  }
+}
+
+const CompiledEgress* Ruleset::egress_of(Ipv4Address host) const {
+  const auto found = std::find_if(egress_.begin(), egress_.end(),
+                                  [&](const CompiledEgress& egress) { return egress.from.contains(host); });
+  return found == egress_.end() ? nullptr : &*found;
+}
+
+const CompiledEgress* Ruleset::find_egress(Ipv4Address host, Ipv4Address destination) const {
+  const CompiledEgress* egress = egress_of(host);
+  const bool leaves = egress != nullptr && !owns(destination) && !egress->except.contains(destination);
+  return leaves ? egress : nullptr;
+}
+
+bool Ruleset::serves_preserved(const AddressRole& role, std::uint16_t port) const {
+  if (!role.preserve_backend || role.serving == AddressRole::kEveryPort) return role.preserve_backend;
+  const auto& ports = serving_[role.serving];
+  return std::any_of(ports.begin(), ports.end(), [&](const PortRange& range) { return range.contains(port); });
 }
 
 Ipv4Address Ruleset::masquerade_for(const Service& service, Ipv4Address backend) const {
@@ -82,7 +136,8 @@ std::optional<std::uint16_t> Ruleset::find_service(std::uint16_t vip, Protocol p
   const auto after = std::upper_bound(table.entries.begin(), table.entries.end(), port,
                                       [](std::uint16_t p, const PortEntry& entry) { return p < entry.ports.first; });
   if (after != table.entries.begin() && std::prev(after)->ports.contains(port)) return std::prev(after)->service;
-  return table.wildcard;
+  const bool given_out = roles_.find(rules_.vips[vip].address)->second.allocates(port);
+  return given_out ? std::nullopt : table.wildcard;
 }
 
 std::optional<std::uint16_t> Ruleset::choose_backend(std::uint16_t service, const Endpoint& client) const {

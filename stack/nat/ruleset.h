@@ -2,11 +2,14 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "flow/tuple.h"
+#include "nat/prefix_set.h"
+#include "nat/service_load.h"
 #include "vipgate/engine.h"
 #include "vipgate/rules.h"
 
@@ -16,11 +19,16 @@ namespace vipgate {
 struct AddressRole {
   static constexpr std::uint16_t kNoVip = 0xffff;
 
+  static constexpr std::uint16_t kEveryPort = 0xffff;
+
   std::uint16_t vip = kNoVip;     ///< index of the VIP
   bool masquerade = false;        ///< a source address toward backends: every port is allocated by us
+  bool gives_out_ports = false;   ///< a VIP whose kAllocatedPorts are: to egress flows and data connections
   bool preserve_backend = false;  ///< a backend that sees its clients' addresses: its packets to them come through us
+  std::uint16_t serving = kEveryPort;  ///< of a preserve backend that has egress too: which list of ports it serves at
 
   bool is_vip() const { return vip != kNoVip; }
+  bool allocates(std::uint16_t port) const { return masquerade || (gives_out_ports && kAllocatedPorts.contains(port)); }
   bool is_ours() const { return is_vip() || masquerade; }
 };
 
@@ -30,6 +38,17 @@ struct CompiledService {
   std::uint16_t vip = 0;
   std::vector<std::uint16_t> table;     ///< Maglev slots; empty where no backend takes new flows
   std::vector<Ipv4Address> masquerade;  ///< by backend: the source address it sees of us
+  PrefixSet allow;
+  PrefixSet deny;
+
+  bool allows(Ipv4Address client) const { return allow.contains(client) && !deny.contains(client); }
+};
+
+/// Private hosts whose flows leave with a VIP, ready for use.
+struct CompiledEgress {
+  Ipv4Prefix from;
+  Ipv4Address as;
+  PrefixSet except;
 };
 
 /// An immutable set of rules with look-up tables, shared by all workers.
@@ -49,11 +68,25 @@ class Ruleset {
   /// Whether packets to the address are routed to the TUN: it is one of ours, or an empty one of our subnets.
   bool owns(Ipv4Address address) const;
 
+  /// Whether an address with this role answers clients at the port, as a preserve backend. Of a backend that opens
+  /// flows of its own (egress) these are the ports of its services; all, if a helper's data connections may come from
+  /// any.
+  bool serves_preserved(const AddressRole& role, std::uint16_t port) const;
+
+  /// By which rule a private host's flow to `destination` leaves; none: by no rule.
+  const CompiledEgress* find_egress(Ipv4Address host, Ipv4Address destination) const;
+  bool has_egress(Ipv4Address host) const { return egress_of(host) != nullptr; }
+  bool has_helpers() const { return has_helpers_; }
+
   const Vip& vip(std::uint16_t index) const { return rules_.vips[index]; }
   const CompiledService& service(std::uint16_t index) const { return services_[index]; }
+  std::size_t service_count() const { return services_.size(); }
 
-  /// The service at a port of a VIP; explicit ports go before the wildcard.
+  /// The service at a port of a VIP; explicit ports go before the wildcard, which has none of the ports given out.
   std::optional<std::uint16_t> find_service(std::uint16_t vip, Protocol protocol, std::uint16_t port) const;
+
+  /// What the services carry; the one thing here that changes.
+  ServiceLoad& load() const { return *load_; }
 
   /// The backend for a new flow of `client`; the same for the same client endpoint while the backends stay the same.
   std::optional<std::uint16_t> choose_backend(std::uint16_t service, const Endpoint& client) const;
@@ -81,6 +114,8 @@ class Ruleset {
   };
 
   void add_service(std::uint16_t vip, const Service& service);
+  void add_preserve_backend(const Service& service, const Backend& backend);
+  const CompiledEgress* egress_of(Ipv4Address host) const;
   Ipv4Address masquerade_for(const Service& service, Ipv4Address backend) const;
 
   Rules rules_;
@@ -88,6 +123,10 @@ class Ruleset {
   absl::flat_hash_map<Ipv4Address, AddressRole> roles_;
   std::vector<VipTables> vip_tables_;
   std::vector<CompiledService> services_;
+  std::vector<CompiledEgress> egress_;
+  std::vector<std::vector<PortRange>> serving_;  ///< lists that AddressRole::serving names
+  std::unique_ptr<ServiceLoad> load_;
+  bool has_helpers_ = false;
 };
 
 }  // namespace vipgate

@@ -65,7 +65,9 @@ std::optional<SourcePort> choose_masquerade_port(const SourceRequest& request, c
 std::optional<SourcePort> choose_preserved_port(const SourceRequest& request, const FlowTable& flows,
                                                 const Sharding& sharding, const KeyedHash& hash, Time now) {
   SourcePort fallback;
-  if (try_port(request.client.port, request, flows, now, fallback)) return SourcePort{request.client.port, kNoFlow};
+  const bool leads_back = sharding.of_endpoint({request.source, request.client.port}) == request.shard;
+  if (leads_back && try_port(request.client.port, request, flows, now, fallback))
+    return SourcePort{request.client.port, kNoFlow};
   if (fallback.reclaimed != kNoFlow) return fallback;
   constexpr std::uint32_t kPorts = 65536 - kFirstSourcePort;
   const std::uint64_t random = hash_of(request, hash);

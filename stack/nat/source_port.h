@@ -37,8 +37,9 @@ struct SourcePort {
 std::optional<SourcePort> choose_masquerade_port(const SourceRequest& request, const FlowTable& flows,
                                                  const KeyedHash& hash, Time now);
 
-/// For a backend that sees the client's address: the client's own port, or, when that would collide with another flow
-/// between the client's address and this backend, another that leads back to the same shard.
+/// For a backend that sees the client's address: the client's own port, or another that leads back to the shard: where
+/// it would collide with another flow between the client's address and this backend, or where the shard is not the
+/// client's but that of a control connection.
 std::optional<SourcePort> choose_preserved_port(const SourceRequest& request, const FlowTable& flows,
                                                 const Sharding& sharding, const KeyedHash& hash, Time now);
 

@@ -26,6 +26,7 @@ inline constexpr std::uint8_t kParameterProblem = 12;
 
 inline constexpr std::uint8_t kPortUnreachable = 3;              ///< code of kUnreachable
 inline constexpr std::uint8_t kFragmentationNeeded = 4;          ///< code of kUnreachable
+inline constexpr std::uint8_t kReassemblyTimeExceeded = 1;       ///< code of kTimeExceeded
 inline constexpr std::uint8_t kAdministrativelyProhibited = 13;  ///< code of kUnreachable, RFC 1812 §5.2.7.1
 }  // namespace icmp
 

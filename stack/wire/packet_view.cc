@@ -43,16 +43,18 @@ Reason parse_icmp(PacketView& view) {
 
 }  // namespace
 
-Parsed<PacketView> PacketView::parse(Packet& packet) {
+Parsed<Ipv4View> parse_ip(Packet& packet) {
   const auto ip = Ipv4View::parse(packet.bytes);
   if (!ip) return ip.reason();
   if (!ip->checksum_is_right()) return Reason::ip_checksum;
-  if (ip->is_fragment()) return Reason::fragment;
   packet.bytes = packet.bytes.first(ip->total_length());
+  return ip;
+}
 
+Parsed<PacketView> PacketView::parse(const Packet& packet, const Ipv4View& ip) {
   PacketView view;
-  view.ip = *ip;
-  view.protocol = static_cast<Protocol>(ip->protocol());
+  view.ip = ip;
+  view.protocol = static_cast<Protocol>(ip.protocol());
   if (view.protocol == Protocol::icmp) {
     if (packet.virtio.gso_type != VirtioHeader::kGsoNone || (packet.virtio.flags & VirtioHeader::kNeedsChecksum) != 0) {
       return Reason::virtio_header;

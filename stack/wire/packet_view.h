@@ -10,6 +10,10 @@
 
 namespace vipgate {
 
+/// The IPv4 packet at the beginning of `packet`: version, lengths and header checksum are right. Drops the bytes behind
+/// its total length from `packet`.
+Parsed<Ipv4View> parse_ip(Packet& packet);
+
 /// A whole packet, checked from the version field to the transport checksum. This is the one place where lengths and
 /// checksums of packets from outside are looked at; everything behind it relies on them.
 struct PacketView {
@@ -20,8 +24,8 @@ struct PacketView {
   UdpView udp;    ///< where protocol is udp
   IcmpView icmp;  ///< where protocol is icmp
 
-  /// Drops the bytes behind the IP packet's total length from `packet`.
-  static Parsed<PacketView> parse(Packet& packet);
+  /// `ip` comes from parse_ip() and is no fragment.
+  static Parsed<PacketView> parse(const Packet& packet, const Ipv4View& ip);
 };
 
 }  // namespace vipgate

@@ -5,14 +5,6 @@
 namespace vipgate {
 namespace {
 
-// Option kinds, IANA "TCP Option Kind Numbers".
-constexpr std::uint8_t kEndOfList = 0;
-constexpr std::uint8_t kNoOperation = 1;
-constexpr std::uint8_t kWindowScale = 3;
-constexpr std::uint8_t kSackPermitted = 4;
-constexpr std::uint8_t kSack = 5;
-constexpr std::uint8_t kTimestamps = 8;
-
 /// Sequence space comparison, RFC 9293 §3.4.
 bool is_after(std::uint32_t a, std::uint32_t b) {
   return static_cast<std::int32_t>(a - b) > 0;
@@ -40,33 +32,33 @@ Parsed<TcpView> TcpView::parse(std::span<const std::uint8_t> segment) {
 
 TcpOptions TcpView::options() const {
   TcpOptions options;
-  std::span<const std::uint8_t> left = option_bytes();
-  while (!left.empty() && left[0] != kEndOfList) {
-    if (left[0] == kNoOperation) {
-      left = left.subspan(1);
-      continue;
-    }
-    if (left.size() < 2 || left[1] < 2 || left[1] > left.size()) break;
-    const std::span<const std::uint8_t> value = left.subspan(2, left[1] - std::size_t{2});
-    switch (left[0]) {
-      case kWindowScale:
+  for_each_option([&](std::uint8_t kind, std::span<const std::uint8_t> value) {
+    switch (kind) {
+      case tcp::kWindowScale:
         if (value.size() == 1) options.window_scale = std::min(value[0], tcp::kMaxWindowScale);
         break;
-      case kSackPermitted:
+      case tcp::kSackPermitted:
         if (value.empty()) options.sack_permitted = true;
         break;
-      case kSack:
+      case tcp::kSack:
         read_sack(value, options);
         break;
-      case kTimestamps:
+      case tcp::kTimestamps:
         if (value.size() == 8) options.timestamp = load32(value.data());
         break;
       default:
         break;
     }
-    left = left.subspan(left[1]);
-  }
+  });
   return options;
+}
+
+std::optional<std::size_t> TcpView::mss_offset() const {
+  std::optional<std::size_t> offset;
+  for_each_option([&](std::uint8_t kind, std::span<const std::uint8_t> value) {
+    if (kind == tcp::kMaximumSegmentSize && value.size() == 2) offset = static_cast<std::size_t>(value.data() - at_);
+  });
+  return offset;
 }
 
 bool tcp_flags_are_valid(std::uint8_t flags) {

@@ -31,6 +31,15 @@ inline constexpr std::uint8_t kUrg = 0x20;
 inline constexpr std::uint8_t kEce = 0x40;
 inline constexpr std::uint8_t kCwr = 0x80;
 
+// Option kinds, IANA "TCP Option Kind Numbers".
+inline constexpr std::uint8_t kEndOfList = 0;
+inline constexpr std::uint8_t kNoOperation = 1;
+inline constexpr std::uint8_t kMaximumSegmentSize = 2;
+inline constexpr std::uint8_t kWindowScale = 3;
+inline constexpr std::uint8_t kSackPermitted = 4;
+inline constexpr std::uint8_t kSack = 5;
+inline constexpr std::uint8_t kTimestamps = 8;
+
 /// RFC 7323 §2.3: a larger shift count is taken as 14.
 inline constexpr std::uint8_t kMaxWindowScale = 14;
 }  // namespace tcp
@@ -62,9 +71,26 @@ class TcpView {
   }
   std::uint32_t payload_length() const { return payload_length_; }
 
-  /// Walks the options. Ends at the end-of-list option, and at the first malformed one (a length below 2 or beyond the
-  /// header): what stood before it counts.
   TcpOptions options() const;
+
+  /// Offset, in the segment, of the value of the maximum segment size option (RFC 9293 §3.7.1), two bytes.
+  std::optional<std::size_t> mss_offset() const;
+
+  /// Calls visit(kind, value) for each option with a value, which may be empty. Ends at the end-of-list option, and at
+  /// the first malformed one (a length below 2 or beyond the header): what stood before it counts.
+  template <typename Visit>
+  void for_each_option(Visit&& visit) const {
+    std::span<const std::uint8_t> left = option_bytes();
+    while (!left.empty() && left[0] != tcp::kEndOfList) {
+      if (left[0] == tcp::kNoOperation) {
+        left = left.subspan(1);
+        continue;
+      }
+      if (left.size() < 2 || left[1] < 2 || left[1] > left.size()) return;
+      visit(left[0], left.subspan(2, left[1] - std::size_t{2}));
+      left = left.subspan(left[1]);
+    }
+  }
 
   TcpView() = default;
 

@@ -8,6 +8,8 @@ std::string_view name_of(Action action) {
       return "forward";
     case Action::reply:
       return "reply";
+    case Action::hold:
+      return "hold";
     case Action::hand_off:
       return "hand_off";
     case Action::pass:

@@ -68,12 +68,5 @@ TEST(Address, Cve2014_8160_UnknownProtocolsAreDropped) {
   EXPECT_EQ(world.send(gre).verdict.reason, Reason::unknown_protocol);
 }
 
-TEST(Address, FragmentsAreRefusedWithAReasonOfTheirOwn) {
-  World world(rules_with({{.name = "web", .protocols = {Protocol::udp}}}));
-  EXPECT_EQ(world.send(udp("198.51.100.7:1", kVip).payload_of(64).fragment(0, true)).verdict.reason, Reason::fragment);
-  EXPECT_EQ(world.send(udp("198.51.100.7:1", kVip).payload_of(64).fragment(1480, false)).verdict.reason,
-            Reason::fragment);
-}
-
 }  // namespace
 }  // namespace vipgate::test

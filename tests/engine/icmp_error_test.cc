@@ -89,8 +89,8 @@ TEST(IcmpError, Rfc5508Req3_ABrokenQuoteIsDropped) {
   World world(rules_with({{.name = "web"}}));
   Connection connection(world, kClient);
   ASSERT_TRUE(connection.open());
-  const auto sent = tcp(connection.source(), connection.backend());
-  const auto error = icmp_error("10.0.0.99", "203.0.113.14", 3, 4);
+  const auto sent = tcp(connection.source(), connection.backend()).seq(1001).ack(500001).payload_of(1400);
+  const auto error = icmp_error("10.0.0.99", "203.0.113.14", 3, 4).mtu(1300);
   EXPECT_EQ(world.send(error.quoting(sent.build())).verdict.action, Action::forward);
   EXPECT_EQ(world.send(error.quoting(sent.wrong_ip_checksum().build())).verdict.reason, Reason::icmp_embedded);
   EXPECT_EQ(world.send(error.quoting(sent.build(), 27)).verdict.reason, Reason::icmp_embedded);
@@ -98,6 +98,48 @@ TEST(IcmpError, Rfc5508Req3_ABrokenQuoteIsDropped) {
   EXPECT_EQ(world.send(error.quoting(sent.build()).wrong_checksum()).verdict.reason, Reason::icmp_checksum);
   EXPECT_EQ(world.send(error.quoting(tcp("203.0.113.14:9", "10.0.0.2:8080").build())).verdict.reason,
             Reason::icmp_embedded);
+}
+
+TEST(IcmpError, Rfc5927_WhatIsQuotedMustBeInFlight) {
+  World world(rules_with({{.name = "web"}}));
+  Connection connection(world, kClient);
+  ASSERT_TRUE(connection.open() && connection.exchange());  // the client has sent 1001 to 1007, all acknowledged
+  ASSERT_EQ(world.send(connection.from_client().ack(500007).payload_of(1400)).verdict.action, Action::forward);
+  const auto reason = [&](std::uint32_t sequence) {
+    const WirePacket quoted =
+        tcp(connection.source(), connection.backend()).seq(sequence).ack(500007).payload_of(1400).build();
+    return world.send(icmp_error("10.0.0.99", "203.0.113.14", 3, 4).mtu(1300).quoting(quoted)).verdict.reason;
+  };
+  EXPECT_EQ(reason(1006), Reason::icmp_sequence) << "acknowledged";
+  EXPECT_EQ(reason(1007), Reason::none);
+  EXPECT_EQ(reason(1007 + 1400), Reason::none);
+  EXPECT_EQ(reason(1007 + 1401), Reason::icmp_sequence) << "never sent";
+  EXPECT_EQ(reason(0x80000000), Reason::icmp_sequence);
+}
+
+TEST(IcmpError, Rfc1191_AnMtuMustBeOneThatTheQuotedPacketExceeds) {
+  World world(rules_with({{.name = "dns", .protocols = {Protocol::udp}, .port = 53}}));
+  const Outcome query = world.send(udp(kClient, "203.0.113.10:53").payload_of(1372));
+  ASSERT_EQ(query.out.at(0).bytes().size(), 1400U);
+  const auto reason = [&](std::uint16_t mtu) {
+    return world.send(icmp_error("10.0.0.99", "203.0.113.14", 3, 4).mtu(mtu).quoting(query.out[0])).verdict.reason;
+  };
+  EXPECT_EQ(reason(1399), Reason::none);
+  EXPECT_EQ(reason(68), Reason::none);
+  EXPECT_EQ(reason(0), Reason::none) << "a router older than RFC 1191 does not say";
+  EXPECT_EQ(reason(67), Reason::icmp_mtu);
+  EXPECT_EQ(reason(1400), Reason::icmp_mtu);
+  EXPECT_EQ(reason(65535), Reason::icmp_mtu);
+}
+
+TEST(IcmpError, Fault18_AForgedErrorChangesNothing) {
+  World world(rules_with({{.name = "web"}}));
+  Connection connection(world, kClient);
+  ASSERT_TRUE(connection.open());
+  const WirePacket forged = tcp("203.0.113.10:80", kClient).seq(7).payload_of(1400).build();
+  EXPECT_EQ(world.send(icmp_error("192.0.2.66", "203.0.113.10", 3, 4).mtu(68).quoting(forged)).text(), "");
+  EXPECT_EQ(world.send(icmp_error("192.0.2.66", "203.0.113.10", 3, 1).quoting(forged)).text(), "");
+  EXPECT_TRUE(connection.exchange());
 }
 
 TEST(IcmpError, AnErrorOfThisHostAboutAFlowThatIsNotOursPasses) {

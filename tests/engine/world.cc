@@ -73,9 +73,12 @@ void World::FreeAligned::operator()(std::byte* bytes) const {
 }  // NOLINT: aligned_alloc's
 
 World::World(Rules rules, std::size_t capacity, std::uint32_t workers, std::uint64_t seed)
-    : records_(allocate(flow_record_bytes(capacity))), index_(allocate(flow_index_bytes(capacity))) {
+    : records_(allocate(flow_record_bytes(capacity))),
+      index_(allocate(flow_index_bytes(capacity))),
+      helpers_(allocate(helper_record_bytes(capacity))) {
   const FlowMemory memory{.records = {records_.get(), flow_record_bytes(capacity)},
                           .index = {index_.get(), flow_index_bytes(capacity)},
+                          .helpers = {helpers_.get(), helper_record_bytes(capacity)},
                           .capacity = capacity};
   const auto ruleset = compile(std::move(rules), generation_);
   for (std::uint32_t worker = 0; worker < workers; ++worker) {
@@ -89,13 +92,23 @@ Outcome World::send(WirePacket wire, std::uint32_t worker) {
   Collector collector(outcome.out);
   Packet packet = wire.packet();
   outcome.verdict = engines_[worker]->process(packet, now_, collector);
-  if (outcome.verdict.action == Action::hand_off) {
-    const auto owner = outcome.verdict.shard % engines_.size();
+  // A fragment goes to where its datagram gathers, and the datagram to the owner of its flow.
+  while (outcome.verdict.action == Action::hand_off) {
+    const auto owner = outcome.verdict.shard % static_cast<std::uint32_t>(engines_.size());
     EXPECT_NE(owner, worker) << "handed off to itself";
+    worker = owner;
+    const bool was_whole = packet.fragment_size != 0;
     outcome.verdict = engines_[owner]->process(packet, now_, collector);
-    EXPECT_NE(outcome.verdict.action, Action::hand_off) << "not even the owner wants it";
+    const bool joined = packet.fragment_size != 0 && !was_whole;
+    if (outcome.verdict.action == Action::hand_off && !joined) {
+      ADD_FAILURE() << "not even the owner wants it";
+      break;
+    }
   }
-  if (outcome.verdict.action == Action::forward || outcome.verdict.action == Action::pass) collector.send(packet);
+  if (outcome.verdict.action == Action::forward || outcome.verdict.action == Action::pass) {
+    EXPECT_EQ(checksum_fault(packet), "") << describe(packet.bytes);
+    send_as_it_came(packet, collector);
+  }
   for (WirePacket& out : outcome.out) EXPECT_EQ(checksum_fault(out.packet()), "") << outcome.text();
   return outcome;
 }
@@ -105,7 +118,8 @@ void World::pass_time(Duration duration) {
   const Time end = now_ + duration;
   while (now_ < end) {
     now_ = std::min(end, now_ + std::chrono::seconds(1));
-    for (const auto& engine : engines_) engine->run(now_);
+    Collector collector(sent_);
+    for (const auto& engine : engines_) engine->run(now_, collector);
   }
 }
 

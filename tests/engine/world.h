@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/packet_builder.h"
@@ -48,6 +49,8 @@ class World {
 
   /// Time goes by; expiry runs.
   void pass_time(Duration duration);
+  /// What the engine sent while time went by, since the last call.
+  std::vector<WirePacket> sent_meanwhile() { return std::exchange(sent_, {}); }
   void reload(Rules rules);
 
   Time now() const { return now_; }
@@ -61,7 +64,9 @@ class World {
 
   std::unique_ptr<std::byte[], FreeAligned> records_;
   std::unique_ptr<std::byte[], FreeAligned> index_;
+  std::unique_ptr<std::byte[], FreeAligned> helpers_;
   std::vector<std::unique_ptr<Engine>> engines_;
+  std::vector<WirePacket> sent_;
   std::uint32_t generation_ = 1;
   Time now_{std::chrono::hours(1)};
 };

@@ -41,10 +41,16 @@ class Silence {
 
   /// Ends what is due; returns how many.
   std::size_t expire(std::size_t budget = 1000000) {
-    return table_.expire(now_, budget, [&](const FlowRecord& flow) {
+    std::size_t ended = 0;
+    const auto timeout_of = [&](const FlowRecord& flow) {
       ++looks_;
       return timeouts_[flow.generation];
+    };
+    table_.expire(now_, budget, timeout_of, [&](FlowId id) {
+      table_.erase(id);
+      ++ended;
     });
+    return ended;
   }
   bool lives(FlowId id) const { return storage_.records[id].in_use(); }
 

@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "support/packet_builder.h"
+#include "support/parse_packet.h"
 #include "vipgate/inspect.h"
 
 namespace vipgate::test {
@@ -20,7 +21,7 @@ using Maker = std::function<std::optional<Packet>(const PacketView&, std::span<s
 /// What `make` answers to a packet; empty where nothing.
 std::optional<WirePacket> answer_to(WirePacket request, const Maker& make) {
   Packet packet = request.packet();
-  const auto view = PacketView::parse(packet);
+  const auto view = parse_packet(packet);
   EXPECT_TRUE(view) << name_of(view.reason());
   std::array<std::uint8_t, kAnswerBufferSize> buffer;
   buffer.fill(0xcd);
@@ -38,8 +39,9 @@ std::string reset_for(const PacketBuilder& segment) {
 }
 
 std::optional<WirePacket> unreachable_for(const WirePacket& packet, std::uint8_t code) {
-  return answer_to(packet,
-                   [code](const PacketView& view, auto buffer) { return make_unreachable(view, code, buffer); });
+  return answer_to(packet, [code](const PacketView& view, auto buffer) {
+    return make_error(view.ip, icmp::kUnreachable, code, buffer);
+  });
 }
 
 TEST(Reset, Rfc9293_takes_its_sequence_from_an_acknowledgement) {
@@ -126,7 +128,7 @@ TEST(Unreachable, Rfc1812_has_the_precedence_of_control_traffic) {
 
 WirePacket echoed(WirePacket request) {
   Packet packet = request.packet();
-  const auto view = PacketView::parse(packet);
+  const auto view = parse_packet(packet);
   EXPECT_TRUE(view) << name_of(view.reason());
   turn_into_echo_reply(packet, *view);
   return WirePacket(packet.bytes, packet.virtio);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "support/packet_builder.h"
+#include "support/parse_packet.h"
 #include "vipgate/inspect.h"
 #include "wire/bytes.h"
 
@@ -30,7 +31,7 @@ PacketBuilder between(Protocol protocol, const Tuple& tuple) {
 /// Rewrites a packet; its bytes afterwards.
 WirePacket rewritten(WirePacket built, const Tuple& to) {
   Packet packet = built.packet();
-  const auto view = PacketView::parse(packet);
+  const auto view = parse_packet(packet);
   EXPECT_TRUE(view) << name_of(view.reason());
   rewrite(packet, *view, to);
   return WirePacket(packet.bytes, packet.virtio);
@@ -179,15 +180,37 @@ TEST(Rewrite, Rfc5508Req10_ds_field_ttl_and_options_are_kept) {
 TEST(TupleOf, icmp_query_has_its_id_on_both_sides) {
   WirePacket echo = echo_request("198.51.100.7", "203.0.113.10", 77).build();
   Packet packet = echo.packet();
-  EXPECT_EQ(tuple_of(*PacketView::parse(packet)), (Tuple{address("198.51.100.7"), address("203.0.113.10"), 77, 77}));
+  EXPECT_EQ(tuple_of(*parse_packet(packet)), (Tuple{address("198.51.100.7"), address("203.0.113.10"), 77, 77}));
 }
 
 TEST(TupleOf, reads_ports) {
   for (const Protocol protocol : {Protocol::tcp, Protocol::udp}) {
     WirePacket built = between(protocol, kFrom).build();
     Packet packet = built.packet();
-    EXPECT_EQ(tuple_of(*PacketView::parse(packet)), kFrom);
+    EXPECT_EQ(tuple_of(*parse_packet(packet)), kFrom);
   }
+}
+
+TEST(Rewrite, Rfc6864_identifications_of_one_sender_stay_apart_and_others_get_away) {
+  const auto id_after = [](const char* source, std::uint16_t id, std::size_t offset, bool more) {
+    WirePacket wire = udp(source, "203.0.113.10:53").ip_id(id).fragment(offset, more).build();  // clears DF
+    Packet packet = wire.packet();
+    rewrite(packet, *parse_packet(packet), {address("203.0.113.14"), address("10.0.0.2"), 5000, 53});
+    EXPECT_EQ(checksum_fault(packet), "");
+    return static_cast<std::uint16_t>(wire.bytes()[4] << 8 | wire.bytes()[5]);
+  };
+  const auto distance = static_cast<std::uint16_t>(id_after("198.51.100.7:40000", 0, 0, false));
+  for (const std::uint16_t id : std::initializer_list<std::uint16_t>{1, 1000, 65535}) {
+    EXPECT_EQ(id_after("198.51.100.7:40000", id, 0, false), static_cast<std::uint16_t>(id + distance));
+  }
+  EXPECT_NE(id_after("198.51.100.8:40000", 0, 0, false), distance);
+}
+
+TEST(Rewrite, Rfc6864_what_cannot_be_fragmented_keeps_its_identification) {
+  WirePacket wire = udp("198.51.100.7:40000", "203.0.113.10:53").ip_id(7).build();
+  Packet packet = wire.packet();
+  rewrite(packet, *parse_packet(packet), {address("203.0.113.14"), address("10.0.0.2"), 5000, 53});
+  EXPECT_EQ(wire.bytes()[4] << 8 | wire.bytes()[5], 7);
 }
 
 }  // namespace

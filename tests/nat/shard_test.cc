@@ -15,7 +15,6 @@ namespace {
 const AddressRole kStranger{};
 const AddressRole kVipRole{.vip = 0};
 const AddressRole kMasquerade{.masquerade = true};
-const AddressRole kPreserveBackend{.preserve_backend = true};
 
 const Ipv4Address kVip(0xcb00710a);
 const Ipv4Address kMasqueradeAddress(0xcb00710e);
@@ -34,7 +33,7 @@ TEST(Sharding, both_directions_of_masquerade_flows_agree) {
     for (int i = 0; i < 20000; ++i) {
       const Endpoint client = random_endpoint(random);
       const Endpoint backend = random_endpoint(random);
-      const std::uint8_t shard = sharding.of_packet({client.address, kVip, client.port, 80}, kStranger, kVipRole);
+      const std::uint8_t shard = sharding.of_packet({client.address, kVip, client.port, 80}, false, kVipRole);
       const auto source = choose_masquerade_port({.protocol = Protocol::tcp,
                                                   .client = client,
                                                   .backend = backend,
@@ -43,8 +42,8 @@ TEST(Sharding, both_directions_of_masquerade_flows_agree) {
                                                  flows, hash, Time());
       ASSERT_TRUE(source);
       const Tuple reply{backend.address, kMasqueradeAddress, backend.port, source->port};
-      ASSERT_EQ(sharding.of_packet(reply, kStranger, kMasquerade), shard);
-      ASSERT_EQ(sharding.of_packet(reply, kPreserveBackend, kMasquerade), shard) << "whatever else the backend is";
+      ASSERT_EQ(sharding.of_packet(reply, false, kMasquerade), shard);
+      ASSERT_EQ(sharding.of_packet(reply, true, kMasquerade), shard) << "whatever else the backend is";
     }
   }
 }
@@ -55,23 +54,22 @@ TEST(Sharding, both_directions_of_preserve_flows_agree) {
   for (int i = 0; i < 50000; ++i) {
     const Endpoint client = random_endpoint(random);
     const Endpoint backend = random_endpoint(random);
-    const std::uint8_t shard = sharding.of_packet({client.address, kVip, client.port, 80}, kStranger, kVipRole);
+    const std::uint8_t shard = sharding.of_packet({client.address, kVip, client.port, 80}, false, kVipRole);
     const Tuple reply{backend.address, client.address, backend.port, client.port};
-    ASSERT_EQ(sharding.of_packet(reply, kPreserveBackend, kStranger), shard);
+    ASSERT_EQ(sharding.of_packet(reply, true, kStranger), shard);
   }
 }
 
 TEST(Sharding, preserve_backend_that_is_a_client_itself_counts_as_one) {
   const Sharding sharding(5);
   const Tuple request{Ipv4Address(0x0a000002), kVip, 40000, 80};
-  EXPECT_EQ(sharding.of_packet(request, kPreserveBackend, kVipRole),
-            sharding.of_endpoint({Ipv4Address(0x0a000002), 40000}));
+  EXPECT_EQ(sharding.of_packet(request, true, kVipRole), sharding.of_endpoint({Ipv4Address(0x0a000002), 40000}));
 }
 
 TEST(Sharding, packet_of_no_known_address_belongs_to_its_source) {
   const Sharding sharding(5);
   const Tuple tuple{Ipv4Address(0x0a000002), Ipv4Address(0x08080808), 40000, 53};
-  EXPECT_EQ(sharding.of_packet(tuple, kStranger, kStranger), sharding.of_endpoint(tuple.source_endpoint()));
+  EXPECT_EQ(sharding.of_packet(tuple, false, kStranger), sharding.of_endpoint(tuple.source_endpoint()));
 }
 
 TEST(Sharding, shards_get_their_share_of_clients) {

@@ -390,6 +390,7 @@ std::string checksum_fault(const Packet& packet) {
   if (naive_sum(packet.bytes.first(header)) != 0xffff) return "IPv4 header checksum is wrong";
   const std::uint8_t protocol = packet.bytes[9];
   if (protocol != kTcp && protocol != kUdp && protocol != kIcmp) return "";
+  if ((get16(packet.bytes, 6) & 0x3fff) != 0) return "";  // a fragment has only a part of what its checksum covers
   const auto transport = transport_of(packet.bytes);
   const std::uint16_t field = get16(transport, checksum_place(protocol));
   if ((packet.virtio.flags & VirtioHeader::kNeedsChecksum) != 0) {

@@ -145,7 +145,7 @@ std::uint16_t naive_sum(std::span<const std::uint8_t> bytes);
 std::uint16_t naive_transport_sum(std::span<const std::uint8_t> ip_packet);
 
 /// What is wrong with a packet's checksums, in words; empty when nothing is. A partial checksum has to be the
-/// pseudo-header's sum, and the virtio header has to name the place of it.
+/// pseudo-header's sum, and the virtio header has to name the place of it. Of a fragment the IPv4 header's alone.
 std::string checksum_fault(const Packet& packet);
 
 }  // namespace vipgate::test

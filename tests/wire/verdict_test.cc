@@ -33,6 +33,7 @@ TEST(Verdict, there_are_no_more_reasons_than_counted) {
 TEST(Verdict, actions_have_the_names_of_the_format) {
   EXPECT_EQ(name_of(Action::forward), "forward");
   EXPECT_EQ(name_of(Action::reply), "reply");
+  EXPECT_EQ(name_of(Action::hold), "hold");
   EXPECT_EQ(name_of(Action::hand_off), "hand_off");
   EXPECT_EQ(name_of(Action::pass), "pass");
   EXPECT_EQ(name_of(Action::drop), "drop");

@@ -1,0 +1,77 @@
+#include "engine/state.h"
+#include "nat/rewrite.h"
+
+// From bytes to a Transit: checks, reassembly, and the shard that owns the packet.
+
+namespace vipgate {
+namespace {
+
+/// Addresses that no host has (RFC 1812 §5.3.7): this network, loopback, multicast, reserved and broadcast.
+bool is_martian(Ipv4Address address) {
+  const std::uint32_t first_octet = address.value() >> 24;
+  return first_octet == 0 || first_octet == 127 || first_octet >= 224;
+}
+
+bool is_translated(std::uint8_t protocol) {
+  const auto number = static_cast<Protocol>(protocol);
+  return number == Protocol::tcp || number == Protocol::udp || number == Protocol::icmp;
+}
+
+}  // namespace
+
+/// Fills `transit` unless the way ends here.
+std::optional<Verdict> Engine::State::arrive(Packet& packet, std::optional<Transit>& transit, Time now) {
+  const auto header = parse_ip(packet);
+  if (!header) return drop(header.reason());
+  Ipv4View ip = *header;
+  if (is_martian(ip.source())) return drop(Reason::martian_source);
+  if (is_martian(ip.destination())) return drop(Reason::martian_destination);
+  // What we send never comes back this way; whoever uses our addresses as a source is lying (LAND among them).
+  if (rules->role_of(ip.source()).is_ours()) return drop(Reason::own_source);
+  if (!is_translated(ip.protocol())) return foreign(ip);
+  if (ip.is_fragment()) {
+    if (auto verdict = gather(packet, ip, now)) return verdict;
+  }
+
+  const auto view = PacketView::parse(packet, ip);
+  if (!view) return drop(view.reason());
+  std::optional<QuotedPacket> quoted;
+  if (view->protocol == Protocol::icmp && view->icmp.is_error()) {
+    const auto parsed = QuotedPacket::parse(*view);
+    if (!parsed) return drop(parsed.reason());
+    quoted = *parsed;
+  }
+  const Protocol protocol = quoted ? quoted->protocol : view->protocol;
+  const Tuple tuple = quoted ? quoted->tuple.reversed() : tuple_of(*view);
+  const AddressRole source = rules->role_of(tuple.source);
+  const AddressRole destination = rules->role_of(tuple.destination);
+  const bool serves_preserved = rules->serves_preserved(source, tuple.source_port);
+  const std::uint8_t shard = sharding.of_packet(tuple, serves_preserved, destination);
+  if (!owns(shard)) return Verdict{.action = Action::hand_off, .shard = shard};
+  transit.emplace(Transit{packet, *view, quoted, protocol, tuple, source, destination, shard});
+  flows_of(shard).prefetch(protocol, tuple);
+  return std::nullopt;
+}
+
+/// Keeps a fragment, or, when it is the last that was missing, makes `packet` and `ip` the whole datagram.
+std::optional<Verdict> Engine::State::gather(Packet& packet, Ipv4View& ip, Time now) {
+  const std::uint8_t shard = sharding.of_fragment(ip);
+  if (!owns(shard)) return Verdict{.action = Action::hand_off, .shard = shard};
+  const auto result = shard_at(shard).fragments.add(ip, now);
+  if (result.reason != Reason::none) return drop(result.reason, shard);
+  if (!result.whole) return Verdict{.action = Action::hold, .shard = shard};
+  handed_out_datagrams = true;
+  packet = *result.whole;
+  ip = *Ipv4View::parse(packet.bytes);
+  return std::nullopt;
+}
+
+/// A packet of a protocol that is not translated. What the policy rules brought here along with flows of ours goes on
+/// unchanged, but not with a private address that egress hides.
+Verdict Engine::State::foreign(const Ipv4View& ip) const {
+  const bool passes = rules->role_of(ip.source()).preserve_backend && !rules->owns(ip.destination()) &&
+                      rules->find_egress(ip.source(), ip.destination()) == nullptr;
+  return passes ? Verdict{.action = Action::pass} : drop(Reason::unknown_protocol);
+}
+
+}  // namespace vipgate

@@ -1,0 +1,95 @@
+#include "engine/state.h"
+#include "nat/egress.h"
+#include "nat/revalidate.h"
+
+// Flows end: by silence, for want of room, or because the rules have changed.
+
+namespace vipgate {
+
+/// Whether the present rules allow the flow. From then on they count it.
+bool Engine::State::is_allowed(FlowRecord& flow) const {
+  if (flow.generation == rules->generation()) return true;
+  if (!revalidate(*rules, flow)) return false;
+  if (is_counted(flow) && flow.flow_class == FlowClass::live) rules->load().add(flow.service, client_hash(flow));
+  return true;
+}
+
+/// Whether limits apply to the flow, once it is live.
+bool Engine::State::is_counted(const FlowRecord& flow) const {
+  return flow.kind == FlowKind::service && flow.generation == rules->generation() &&
+         rules->load().is_limited(flow.service);
+}
+
+std::uint64_t Engine::State::client_hash(const FlowRecord& flow) const {
+  return port_hash(flow.original.source.value(), flow.service);
+}
+
+/// Erases the flow and gives back what it holds.
+void Engine::State::end(std::uint8_t shard, FlowId id) {
+  FlowTable& flows = flows_of(shard);
+  const FlowRecord& flow = flows[id];
+  if (is_counted(flow) && flow.flow_class == FlowClass::live) rules->load().remove(flow.service, client_hash(flow));
+  dismiss_helper(shard, flow);
+  if (flow.kind == FlowKind::egress) {
+    // RFC 4787 REQ-1 asks for a mapping while it has sessions; RFC 7857 §4 for its end with the last.
+    if (const auto mapping = flows.find(flow.protocol, mapping_of(flow.original.source_endpoint()))) {
+      if (--flows[mapping->id].extension == 0) flows.erase(mapping->id);
+    }
+  }
+  flows.erase(id);
+}
+
+/// Ends a flow that the present rules do not allow. Returns whether its two ends were told.
+bool Engine::State::revoke(std::uint8_t shard, FlowId id, PacketSink& sink) {
+  const bool told = reset_both(shard, flows_of(shard)[id], sink);
+  end(shard, id);
+  ++counters.flows_revoked;
+  return told;
+}
+
+void Engine::State::expire(std::uint8_t shard, Time now, std::size_t budget, PacketSink& sink) {
+  FlowTable& flows = flows_of(shard);
+  const auto timeout = [this](FlowRecord& flow) { return is_allowed(flow) ? flow_timeout(flow) : Duration::zero(); };
+  flows.expire(now, budget, timeout, [&](FlowId id) {
+    if (flows[id].generation != rules->generation()) {
+      revoke(shard, id, sink);
+      return;
+    }
+    reset_both(shard, flows[id], sink);
+    end(shard, id);
+    ++counters.flows_expired;
+  });
+  if (now < shard_at(shard).fragments.next_expiry()) return;
+  counters.datagrams_expired += shard_at(shard).fragments.expire(now, [&](const Ipv4View& first) {
+    // RFC 792 and RFC 1122 §3.3.2: only who got fragment zero can say what it was about.
+    if (!rules->owns(first.destination())) return;
+    const auto error = make_error(first, icmp::kTimeExceeded, icmp::kReassemblyTimeExceeded, answer_buffer);
+    if (error && answers.allow(now)) sink.send(*error);
+  });
+}
+
+/// Holds flows against the present rules, at most `budget`; returns how many records it has looked at.
+std::size_t Engine::State::sweep(std::uint8_t shard, std::size_t budget, PacketSink& sink) {
+  Shard& part = shard_at(shard);
+  std::size_t looked_at = 0;
+  for (; part.swept != kNoFlow && looked_at < budget; ++looked_at) {
+    if (part.swept >= part.flows.used_records()) {
+      part.swept = kNoFlow;
+      break;
+    }
+    const FlowId id = part.swept++;
+    FlowRecord& flow = part.flows[id];
+    if (!flow.in_use()) continue;
+    if (!is_allowed(flow)) revoke(shard, id, sink);
+  }
+  return looked_at;
+}
+
+bool Engine::State::is_swept() const {
+  for (const Shard& shard : shards) {
+    if (shard.swept != kNoFlow) return false;
+  }
+  return true;
+}
+
+}  // namespace vipgate

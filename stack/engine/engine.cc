@@ -1,0 +1,140 @@
+#include "vipgate/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/state.h"
+#include "flow/flow_policy.h"
+
+// The one place that joins wire, flow and nat: what an embedder calls, and what all stations share.
+
+namespace vipgate {
+namespace {
+
+/// Answers of our own, per worker (Linux: icmp_msgs_per_sec). RFC 1812 §4.3.2.8 wants a limit and leaves the rate open.
+constexpr std::int64_t kAnswersPerSecond = 1000;
+constexpr std::int64_t kAnswerBurst = 1000;
+
+/// Records looked at in one call of `run`: for expiry in each shard, and for a new ruleset in all.
+constexpr std::size_t kExpiryPerRun = 4096;
+constexpr std::size_t kSweepPerRun = 4096;
+
+constexpr std::size_t per_shard(std::size_t capacity) {
+  return capacity / kShards;
+}
+
+/// Control connections are few: one flow in 16 may be one.
+constexpr std::size_t helpers_per_shard(std::size_t capacity) {
+  return (per_shard(capacity) + 15) / 16;
+}
+
+}  // namespace
+
+std::size_t flow_record_bytes(std::size_t capacity) {
+  return capacity * sizeof(FlowRecord);
+}
+
+std::size_t flow_index_bytes(std::size_t capacity) {
+  return kShards * FlowIndex::buckets_for(per_shard(capacity)) * sizeof(IndexBucket);
+}
+
+std::size_t helper_record_bytes(std::size_t capacity) {
+  return kShards * helpers_per_shard(capacity) * sizeof(HelperRecord);
+}
+
+void Counters::add(const Counters& other) {
+  for (std::size_t i = 0; i < actions.size(); ++i) actions[i] += other.actions[i];
+  for (std::size_t i = 0; i < reasons.size(); ++i) reasons[i] += other.reasons[i];
+  flows_opened += other.flows_opened;
+  flows_expired += other.flows_expired;
+  flows_evicted += other.flows_evicted;
+  flows_revoked += other.flows_revoked;
+  datagrams_expired += other.datagrams_expired;
+  data_connections_announced += other.data_connections_announced;
+  data_connections_refused += other.data_connections_refused;
+}
+
+Engine::State::State(const EngineOptions& engine_options, std::shared_ptr<const Ruleset> first_ruleset)
+    : options(engine_options),
+      rules(std::move(first_ruleset)),
+      sharding(options.seed),
+      port_hash(options.seed ^ 0x504f5254),
+      answers(kAnswersPerSecond, kAnswerBurst) {
+  const std::size_t flows = per_shard(options.memory.capacity);
+  const std::size_t buckets = FlowIndex::buckets_for(flows);
+  auto* records = reinterpret_cast<FlowRecord*>(options.memory.records.data());
+  auto* index = reinterpret_cast<IndexBucket*>(options.memory.index.data());
+  const std::size_t helpers = helpers_per_shard(options.memory.capacity);
+  auto* helper_records = reinterpret_cast<HelperRecord*>(options.memory.helpers.data());
+  shards.reserve(kShards / options.workers + 1);
+  for (std::uint32_t shard = options.worker; shard < kShards; shard += options.workers) {
+    shards.push_back({FlowTable(std::span(records + shard * flows, flows), std::span(index + shard * buckets, buckets),
+                                KeyedHash(options.seed)),
+                      Reassembly(), RecordPool(std::span(helper_records + shard * helpers, helpers))});
+  }
+}
+
+Duration Engine::State::flow_timeout(const FlowRecord& flow) const {
+  const bool has_service = flow.service != Verdict::kNoService;
+  const auto idle = has_service ? rules->service(flow.service).service->idle_timeout : std::nullopt;
+  return timeout_of(flow, rules->rules().timeouts, idle);
+}
+
+void Engine::State::count(const Verdict& verdict) {
+  ++counters.actions[static_cast<std::size_t>(verdict.action)];
+  if (verdict.reason != Reason::none) ++counters.reasons[static_cast<std::size_t>(verdict.reason)];
+}
+
+Engine::Engine(const EngineOptions& options, std::shared_ptr<const Ruleset> ruleset)
+    : state_(std::make_unique<State>(options, std::move(ruleset))) {}
+
+Engine::~Engine() = default;
+
+void Engine::process(std::span<Packet> packets, std::span<Verdict> verdicts, Time now, PacketSink& sink) {
+  if (state_->handed_out_datagrams) {
+    for (Shard& shard : state_->shards) shard.fragments.release();
+    state_->handed_out_datagrams = false;
+  }
+  std::array<std::optional<Transit>, kMaxBatch> transits;
+  for (std::size_t i = 0; i < packets.size(); ++i) {
+    if (const auto verdict = state_->arrive(packets[i], transits[i], now)) verdicts[i] = *verdict;
+  }
+  for (std::size_t i = 0; i < packets.size(); ++i) {
+    if (transits[i]) verdicts[i] = state_->decide(*transits[i], now, sink);
+    state_->count(verdicts[i]);
+  }
+}
+
+Time Engine::run(Time now, PacketSink& sink) {
+  Time next = Time::max();
+  std::size_t sweep_budget = kSweepPerRun;
+  for (std::uint32_t shard = state_->options.worker; shard < kShards; shard += state_->options.workers) {
+    const auto number = static_cast<std::uint8_t>(shard);
+    state_->expire(number, now, kExpiryPerRun, sink);
+    sweep_budget -= state_->sweep(number, sweep_budget, sink);
+    const Shard& part = state_->shard_at(number);
+    next = std::min({next, part.flows.next_tick(), part.fragments.next_expiry()});
+  }
+  return state_->is_swept() ? next : now;
+}
+
+void Engine::set_ruleset(std::shared_ptr<const Ruleset> ruleset) {
+  state_->rules = std::move(ruleset);
+  for (Shard& shard : state_->shards) shard.swept = 0;
+}
+
+const Ruleset& Engine::ruleset() const {
+  return *state_->rules;
+}
+
+const Counters& Engine::counters() const {
+  return state_->counters;
+}
+
+std::size_t Engine::flow_count() const {
+  std::size_t count = 0;
+  for (const Shard& shard : state_->shards) count += shard.flows.size();
+  return count;
+}
+
+}  // namespace vipgate

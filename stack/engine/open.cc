@@ -1,0 +1,215 @@
+#include <limits>
+
+#include "engine/state.h"
+#include "nat/egress.h"
+#include "nat/expectation.h"
+#include "nat/rewrite.h"
+
+// Packets of no flow: which flow they open, if any. A flow is committed last, when nothing can object any more.
+
+namespace vipgate {
+
+Verdict Engine::State::begin(Transit& transit, Time now, PacketSink& sink) {
+  if (rules->has_helpers() && transit.protocol == Protocol::tcp) {
+    if (const auto verdict = open_expected(transit, now, sink)) return *verdict;
+  }
+  if (transit.destination.is_vip()) {
+    if (transit.view.protocol == Protocol::icmp) return answer_ping(transit, now, sink);
+    // RFC 5382 REQ-4: not even a SYN is answered here, since the private host may be about to send its own.
+    if (transit.destination.allocates(transit.tuple.destination_port)) {
+      return drop(Reason::egress_filtered, transit.shard);
+    }
+    const auto service =
+        rules->find_service(transit.destination.vip, transit.view.protocol, transit.tuple.destination_port);
+    if (service) return open_service(transit, *service, now, sink);
+    return reject(transit, Reason::no_service, rules->vip(transit.destination.vip).unmatched, now, sink);
+  }
+  // A backend whose flow is gone: a RST lets it forget at once.
+  if (transit.destination.masquerade) {
+    const bool is_tcp = transit.view.protocol == Protocol::tcp;
+    return reject(transit, Reason::no_flow, is_tcp ? Unmatched::reject : Unmatched::drop, now, sink);
+  }
+  const CompiledEgress* egress = rules->find_egress(transit.tuple.source, transit.tuple.destination);
+  return egress != nullptr ? open_egress(transit, *egress, now, sink) : stray(transit, Reason::no_such_vip);
+}
+
+/// The first packet of a flow to a service.
+Verdict Engine::State::open_service(Transit& transit, std::uint16_t service_index, Time now, PacketSink& sink) {
+  const CompiledService& service = rules->service(service_index);
+  const Unmatched unmatched = rules->vip(service.vip).unmatched;
+  TcpSegment segment;
+  const bool is_tcp = transit.view.protocol == Protocol::tcp;
+  if (is_tcp) {
+    segment = TcpSegment::of(transit.view.tcp);
+    if (!tcp_flags_are_valid(segment.flags)) return drop(Reason::tcp_flags, transit.shard);
+    // Joining mid-stream needs the addresses that the ends already use, which only `preserve` has.
+    const bool joins = service.service->source == SourceMode::preserve && tcp_may_pick_up(segment);
+    if (!tcp_may_open(segment) && !joins) return reject(transit, Reason::no_flow, unmatched, now, sink);
+  }
+  if (!service.allows(transit.tuple.source)) return reject(transit, Reason::denied, unmatched, now, sink);
+  const auto backend = rules->choose_backend(service_index, transit.tuple.source_endpoint());
+  if (!backend) return reject(transit, Reason::no_backend, unmatched, now, sink);
+
+  FlowRecord candidate{};
+  candidate.kind = FlowKind::service;
+  candidate.protocol = transit.view.protocol;
+  candidate.original = transit.tuple;
+  candidate.generation = rules->generation();
+  candidate.service = service_index;
+  candidate.backend = *backend;
+  if (is_counted(candidate)) {
+    const Reason objection = rules->load().objection(service_index, client_hash(candidate));
+    if (objection != Reason::none) return refuse(transit, objection, now, sink);
+    if (!rules->load().take_turn(service_index, now)) return refuse(transit, Reason::service_rate, now, sink);
+  }
+
+  SourceRequest request{.protocol = transit.view.protocol,
+                        .client = transit.tuple.source_endpoint(),
+                        .backend = rules->backend_endpoint(service_index, *backend, transit.tuple.destination_port),
+                        .source = {},
+                        .shard = transit.shard,
+                        .syn = is_tcp ? &segment : nullptr};
+  const auto source = choose_source(request, service_index, *backend, now);
+  if (!source) return refuse(transit, Reason::ports_exhausted, now, sink);
+  candidate.reply = {request.backend.address, request.source, request.backend.port, source->port};
+  if (is_tcp) candidate.tcp = tcp_may_open(segment) ? tcp_open(segment) : tcp_pick_up(segment, Direction::original);
+  if (source->reclaimed != kNoFlow) end(transit.shard, source->reclaimed);
+  return commit(transit, candidate, now, sink);
+}
+
+std::optional<SourcePort> Engine::State::choose_source(SourceRequest& request, std::uint16_t service_index,
+                                                       std::uint16_t backend, Time now) const {
+  const FlowTable& flows = flows_of(request.shard);
+  const CompiledService& service = rules->service(service_index);
+  if (service.service->source == SourceMode::preserve &&
+      rules->can_preserve(request.client.address, request.backend.address)) {
+    request.source = request.client.address;
+    return choose_preserved_port(request, flows, sharding, port_hash, now);
+  }
+  request.source = service.masquerade[backend];
+  return choose_masquerade_port(request, flows, port_hash, now);
+}
+
+/// The first packet of a private host's own flow.
+Verdict Engine::State::open_egress(Transit& transit, const CompiledEgress& egress, Time now, PacketSink& sink) {
+  FlowRecord candidate{};
+  candidate.kind = FlowKind::egress;
+  candidate.protocol = transit.view.protocol;
+  candidate.original = transit.tuple;
+  candidate.service = Verdict::kNoService;
+  switch (transit.view.protocol) {
+    case Protocol::tcp: {
+      const TcpSegment segment = TcpSegment::of(transit.view.tcp);
+      if (!tcp_flags_are_valid(segment.flags)) return drop(Reason::tcp_flags, transit.shard);
+      if (!tcp_may_open(segment)) return reject(transit, Reason::no_flow, Unmatched::reject, now, sink);
+      candidate.tcp = tcp_open(segment);
+      break;
+    }
+    case Protocol::udp:
+      break;
+    case Protocol::icmp:
+      if (transit.view.icmp.type() != icmp::kEchoRequest) return drop(Reason::icmp_type, transit.shard);
+      break;
+  }
+  // Room for a mapping and a flow, before a mapping is looked for that might have to give way.
+  if (!make_room(transit.shard, 2)) return refuse(transit, Reason::table_full, now, sink);
+  FlowRecord* mapping = acquire_mapping(transit, egress.as, now);
+  if (mapping == nullptr) return refuse(transit, Reason::ports_exhausted, now, sink);
+  ++mapping->extension;
+  const Endpoint outside = mapping->reply.destination_endpoint();
+  const bool is_icmp = transit.view.protocol == Protocol::icmp;
+  candidate.reply = {transit.tuple.destination, outside.address,
+                     is_icmp ? outside.port : transit.tuple.destination_port, outside.port};
+  return commit(transit, candidate, now, sink);
+}
+
+/// The mapping of the packet's source endpoint, made now where it has none. None: no public port is free.
+FlowRecord* Engine::State::acquire_mapping(const Transit& transit, Ipv4Address vip, Time now) {
+  FlowTable& flows = flows_of(transit.shard);
+  const Endpoint host = transit.tuple.source_endpoint();
+  if (const auto known = flows.find(transit.protocol, mapping_of(host))) {
+    FlowRecord& mapping = flows[known->id];
+    if (mapping.reply.destination == vip) return &mapping;
+    // The rules name another VIP now. The flows on the old one have ended or will: revalidation sees to it.
+    return nullptr;
+  }
+  const auto port = choose_egress_port(transit.protocol, host, vip, transit.shard, flows, port_hash);
+  if (!port) return nullptr;
+  const FlowId id = flows.insert(make_mapping(transit.protocol, host, {vip, *port}, now), kMappingLook);
+  return &flows[id];
+}
+
+/// A data connection that a helper has announced. Nothing where none is expected.
+std::optional<Verdict> Engine::State::open_expected(Transit& transit, Time now, PacketSink& sink) {
+  FlowTable& flows = flows_of(transit.shard);
+  const auto hit = flows.find(Protocol::tcp, expectation_of(transit.tuple));
+  if (!hit || flows[hit->id].kind != FlowKind::expectation) return std::nullopt;
+  if (!is_allowed(flows[hit->id])) {
+    end(transit.shard, hit->id);
+    return std::nullopt;
+  }
+  const FlowRecord expected = flows[hit->id];
+  const TcpSegment segment = TcpSegment::of(transit.view.tcp);
+  if (!tcp_may_open(segment)) return drop(Reason::no_flow, transit.shard);
+
+  FlowRecord candidate{};
+  candidate.kind = FlowKind::related;
+  candidate.protocol = Protocol::tcp;
+  candidate.original = transit.tuple;
+  candidate.service = expected.service;
+  candidate.backend = expected.backend;
+  candidate.tcp = tcp_open(segment);
+  const Endpoint target = expected.reply.source_endpoint();
+  const CompiledService& service = rules->service(expected.service);
+  const Ipv4Address vip = rules->vip(service.vip).address;
+  if (transit.destination.is_vip()) {  // the client opens it
+    SourceRequest request{.protocol = Protocol::tcp,
+                          .client = transit.tuple.source_endpoint(),
+                          .backend = target,
+                          .source = {},
+                          .shard = transit.shard,
+                          .syn = &segment};
+    const auto source = choose_source(request, expected.service, expected.backend, now);
+    if (!source) return refuse(transit, Reason::ports_exhausted, now, sink);
+    candidate.reply = {target.address, request.source, target.port, source->port};
+    if (source->reclaimed != kNoFlow) end(transit.shard, source->reclaimed);
+  } else {  // the backend opens it
+    const auto port = choose_data_port(target, vip, transit.shard, flows, port_hash);
+    if (!port) return refuse(transit, Reason::ports_exhausted, now, sink);
+    candidate.reply = {target.address, vip, target.port, *port};
+  }
+  // One connection fulfils it.
+  if (const auto still = flows.find(Protocol::tcp, expected.original)) end(transit.shard, still->id);
+  return commit(transit, candidate, now, sink);
+}
+
+/// The last step of every way to open a flow.
+Verdict Engine::State::commit(Transit& transit, FlowRecord& candidate, Time now, PacketSink& sink) {
+  FlowTable& flows = flows_of(transit.shard);
+  candidate.generation = rules->generation();
+  candidate.flow_class = class_of(candidate);
+  candidate.last_seen = now;
+  if (transit.reopens) {
+    if (const auto old = flows.find(candidate.protocol, candidate.original)) end(transit.shard, old->id);
+  }
+  if (!make_room(transit.shard, 1)) return refuse(transit, Reason::table_full, now, sink);
+  const FlowId id = flows.insert(candidate, flow_timeout(candidate));
+  ++counters.flows_opened;
+  lower_mss_of(flows[id], transit);
+  rewrite(transit.packet, transit.view, candidate.reply.reversed());
+  return forward(candidate, transit.shard);
+}
+
+/// Lets flows give way until so many records are free.
+bool Engine::State::make_room(std::uint8_t shard, std::size_t records) {
+  FlowTable& flows = flows_of(shard);
+  while (flows.capacity() - flows.size() < records) {
+    const FlowId victim = flows.first_to_give_way();
+    if (victim == kNoFlow) return false;
+    end(shard, victim);
+    ++counters.flows_evicted;
+  }
+  return true;
+}
+
+}  // namespace vipgate

@@ -1,0 +1,129 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "flow/flow_policy.h"
+#include "flow/flow_table.h"
+#include "flow/hash.h"
+#include "flow/reassembly.h"
+#include "flow/record_pool.h"
+#include "nat/answer.h"
+#include "nat/helper_record.h"
+#include "nat/icmp_error.h"
+#include "nat/rate_limiter.h"
+#include "nat/ruleset.h"
+#include "nat/shard.h"
+#include "nat/source_port.h"
+#include "vipgate/engine.h"
+#include "wire/packet_view.h"
+
+// The inside of Engine. A packet arrives (arrive.cc), follows its flow (follow.cc) or opens one (open.cc), may be
+// answered (reply.cc), and flows end (end.cc). Control connections have a helper besides (helper.cc).
+
+namespace vipgate {
+
+/// A packet on its way through the engine: what is known of it so far.
+struct Transit {
+  Packet& packet;
+  PacketView view;
+  std::optional<QuotedPacket> quoted;  ///< of an ICMP error
+  Protocol protocol;                   ///< of the flow: an error belongs to that of the packet it quotes
+  Tuple tuple;                         ///< likewise, in the direction in which the packet travels
+  AddressRole source;
+  AddressRole destination;
+  std::uint8_t shard = 0;
+  bool reopens = false;  ///< a closed flow with the same tuple goes when this packet opens a new one
+};
+
+/// One part of the flow space.
+struct Shard {
+  FlowTable flows;
+  Reassembly fragments;
+  RecordPool<HelperRecord> helpers;
+  FlowId swept = kNoFlow;  ///< records before it were held against the present ruleset; kNoFlow: all
+};
+
+struct Engine::State {
+  State(const EngineOptions& engine_options, std::shared_ptr<const Ruleset> first_ruleset);
+
+  // arrive.cc. Each returns a verdict where the way ends there.
+  std::optional<Verdict> arrive(Packet& packet, std::optional<Transit>& transit, Time now);
+  std::optional<Verdict> gather(Packet& packet, Ipv4View& ip, Time now);
+  Verdict foreign(const Ipv4View& ip) const;
+
+  // follow.cc
+  Verdict decide(Transit& transit, Time now, PacketSink& sink);
+  Verdict follow(Transit& transit, FlowHit hit, Time now, PacketSink& sink);
+  Verdict follow_error(Transit& transit, FlowHit hit);
+  Reason reclassify(const Transit& transit, FlowHit hit, Duration timeout_before);
+  void lower_mss_of(const FlowRecord& flow, Transit& transit) const;
+
+  // open.cc
+  Verdict begin(Transit& transit, Time now, PacketSink& sink);
+  Verdict open_service(Transit& transit, std::uint16_t service, Time now, PacketSink& sink);
+  Verdict open_egress(Transit& transit, const CompiledEgress& egress, Time now, PacketSink& sink);
+  std::optional<Verdict> open_expected(Transit& transit, Time now, PacketSink& sink);
+  std::optional<SourcePort> choose_source(SourceRequest& request, std::uint16_t service, std::uint16_t backend,
+                                          Time now) const;
+  FlowRecord* acquire_mapping(const Transit& transit, Ipv4Address vip, Time now);
+  Verdict commit(Transit& transit, FlowRecord& candidate, Time now, PacketSink& sink);
+  bool make_room(std::uint8_t shard, std::size_t records);
+
+  // helper.cc
+  class Expecter;
+  HelperRecord* helper_of(std::uint8_t shard, const FlowRecord& flow);
+  bool needs_helper(const FlowRecord& flow) const;
+  bool summon_helper(const Transit& transit, FlowRecord& flow, Direction direction);
+  Reason help(Transit& transit, const FlowRecord& flow, Direction direction, TcpOutcome outcome, Time now);
+  void forget_expectation(std::uint8_t shard, HelperRecord& record);
+  void dismiss_helper(std::uint8_t shard, const FlowRecord& flow);
+
+  // reply.cc
+  Verdict answer_ping(Transit& transit, Time now, PacketSink& sink);
+  Verdict reject(const Transit& transit, Reason reason, Unmatched how, Time now, PacketSink& sink);
+  Verdict refuse(const Transit& transit, Reason reason, Time now, PacketSink& sink);
+  Verdict stray(const Transit& transit, Reason reason) const;
+  bool reset_both(std::uint8_t shard, const FlowRecord& flow, PacketSink& sink);
+
+  // end.cc
+  bool is_allowed(FlowRecord& flow) const;
+  bool is_counted(const FlowRecord& flow) const;
+  std::uint64_t client_hash(const FlowRecord& flow) const;
+  void end(std::uint8_t shard, FlowId id);
+  void expire(std::uint8_t shard, Time now, std::size_t budget, PacketSink& sink);
+  std::size_t sweep(std::uint8_t shard, std::size_t budget, PacketSink& sink);
+  bool revoke(std::uint8_t shard, FlowId id, PacketSink& sink);
+  bool is_swept() const;
+
+  Duration flow_timeout(const FlowRecord& flow) const;
+  void count(const Verdict& verdict);
+
+  bool owns(std::uint8_t shard) const { return shard % options.workers == options.worker; }
+  Shard& shard_at(std::uint8_t shard) { return shards[shard / options.workers]; }
+  FlowTable& flows_of(std::uint8_t shard) { return shards[shard / options.workers].flows; }
+  const FlowTable& flows_of(std::uint8_t shard) const { return shards[shard / options.workers].flows; }
+
+  EngineOptions options;
+  std::shared_ptr<const Ruleset> rules;
+  Sharding sharding;
+  KeyedHash port_hash;
+  std::vector<Shard> shards;  ///< worker, worker + workers, …
+  RateLimiter answers;
+  std::array<std::uint8_t, kAnswerBufferSize> answer_buffer{};
+  bool handed_out_datagrams = false;  ///< by the reassembly of some shard, to be taken back
+  Counters counters;
+};
+
+inline Verdict drop(Reason reason, std::uint8_t shard = 0) {
+  return {.action = Action::drop, .reason = reason, .shard = shard};
+}
+
+inline Verdict forward(const FlowRecord& flow, std::uint8_t shard) {
+  return {.action = Action::forward, .shard = shard, .service = flow.service, .backend = flow.backend};
+}
+
+}  // namespace vipgate
