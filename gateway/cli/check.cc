@@ -41,8 +41,18 @@ void print_summary(const Config& config) {
         if (backend.port) std::cout << ':' << *backend.port;
         if (backend.weight != 1) std::cout << " weight " << backend.weight;
       }
-      std::cout << (service.source == SourceMode::preserve ? " (clients' addresses preserved)" : "") << '\n';
+      std::cout << (service.source == SourceMode::preserve ? " (clients' addresses preserved)" : "")
+                << (service.helper == Helper::ftp ? " (FTP)" : "") << '\n';
     }
+  }
+  for (const Egress& egress : config.rules.egress) {
+    std::cout << "egress " << egress.from.to_string() << " as " << egress.as.to_string();
+    const char* separator = " except to ";
+    for (const Ipv4Prefix& except : egress.except) {
+      std::cout << separator << except.to_string();
+      separator = ", ";
+    }
+    std::cout << '\n';
   }
 }
 

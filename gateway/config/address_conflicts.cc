@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <array>
 #include <string>
+#include <string_view>
 #include <tuple>
+#include <utility>
 
 #include "config/conflicts.h"
 #include "config/reader.h"
@@ -94,6 +96,88 @@ void add_clash(const Use& owner, const Use& other, Errors& errors) {
   }
 }
 
+/// The first of sorted prefixes that lies in `outer`.
+const PlacedPrefix* find_inside(Ipv4Prefix outer, const std::vector<PlacedPrefix>& sorted_prefixes) {
+  const auto first =
+      std::lower_bound(sorted_prefixes.begin(), sorted_prefixes.end(), outer.address(),
+                       [](const PlacedPrefix& prefix, Ipv4Address wanted) { return prefix.value.address() < wanted; });
+  return first != sorted_prefixes.end() && outer.contains(first->value) ? &*first : nullptr;
+}
+
+/// Egress hosts have addresses of their own, none of the gateway's.
+void check_egress_hosts(const Draft& draft, Errors& errors) {
+  DraftList<Ipv4Prefix> vips;
+  DraftList<Ipv4Prefix> masquerade;
+  for (const DraftVip& vip : draft.vips) {
+    if (vip.has_address) vips.entries.push_back({Ipv4Prefix(vip.vip.address, 32), vip.offset});
+  }
+  if (draft.masquerade.given) {  // a default one lies in a subnet
+    for (const auto& entry : draft.masquerade.entries) {
+      masquerade.entries.push_back({Ipv4Prefix(entry.value, 32), entry.offset});
+    }
+  }
+  const std::array owners{std::pair("VIP ", sorted(vips)), std::pair("masquerade address ", sorted(masquerade)),
+                          std::pair("the tun's subnet ", sorted(draft.subnets))};
+  const SubnetIndex subnets(draft.subnets);
+  for (const DraftEgress& entry : draft.egress) {
+    const Ipv4Prefix from = entry.from.value;
+    std::string_view kind;
+    const PlacedPrefix* clash = nullptr;
+    for (const auto& [name, prefixes] : owners) {
+      if (clash == nullptr) kind = name;
+      if (clash == nullptr) clash = find_inside(from, prefixes);
+    }
+    if (clash == nullptr) clash = subnets.find(from.address());
+    if (clash == nullptr) continue;
+    const bool one = clash->value.length() == 32;
+    errors.add(entry.from.offset, "\"from\": " + from.to_string() + " overlaps " + std::string(kind) +
+                                      (one ? clash->value.address().to_string() : clash->value.to_string()) + " at " +
+                                      errors.place(clash->offset) +
+                                      ", where no private host is; write the private hosts' own prefix");
+  }
+}
+
+/// The first entry that holds a host is the host's: one that lies in an earlier one is never used.
+void check_egress_order(const std::vector<DraftEgress>& egress, Errors& errors) {
+  std::vector<const DraftEgress*> order;
+  for (const DraftEgress& entry : egress) order.push_back(&entry);
+  std::sort(order.begin(), order.end(), [](const DraftEgress* a, const DraftEgress* b) {
+    return std::tie(a->from.value, a->from.offset) < std::tie(b->from.value, b->from.offset);
+  });
+  std::vector<const DraftEgress*> around;  // those that hold the one at hand, the widest first
+  for (const DraftEgress* entry : order) {
+    while (!around.empty() && !around.back()->from.value.contains(entry->from.value)) around.pop_back();
+    const auto first = std::min_element(around.begin(), around.end(), [](const DraftEgress* a, const DraftEgress* b) {
+      return a->from.offset < b->from.offset;
+    });
+    const DraftEgress* earlier = first == around.end() ? entry : *first;
+    around.push_back(entry);
+    if (earlier->from.offset >= entry->from.offset) continue;
+    const Placed<Ipv4Prefix>& outer = earlier->from;
+    const bool same = outer.value == entry->from.value;
+    errors.add(entry->from.offset,
+               "\"from\": " + entry->from.value.to_string() +
+                   (same ? " is there already" : " is never used: it lies in " + outer.value.to_string()) + " at " +
+                   errors.place(outer.offset) +
+                   (same ? "; remove one" : ", which comes first; put the narrower one first"));
+  }
+}
+
+void check_egress_vips(const Draft& draft, Errors& errors) {
+  std::vector<Ipv4Address> vips;
+  for (const DraftVip& vip : draft.vips) {
+    if (!vip.has_address) return;  // perhaps that one is meant
+    vips.push_back(vip.vip.address);
+  }
+  if (vips.empty()) return;  // said already
+  std::sort(vips.begin(), vips.end());
+  for (const DraftEgress& entry : draft.egress) {
+    if (std::binary_search(vips.begin(), vips.end(), entry.as.value)) continue;
+    errors.add(entry.as.offset, "\"as\": " + entry.as.value.to_string() +
+                                    " is no VIP of this file; write one of \"vips\", or add it there");
+  }
+}
+
 }  // namespace
 
 void check_subnets(const DraftList<Ipv4Prefix>& subnets, Errors& errors) {
@@ -136,6 +220,12 @@ void check_addresses(const Draft& draft, Errors& errors) {
                                  "), where no host is; use its private address");
     }
   }
+}
+
+void check_egress(const Draft& draft, Errors& errors) {
+  check_egress_hosts(draft, errors);
+  check_egress_order(draft.egress, errors);
+  check_egress_vips(draft, errors);
 }
 
 }  // namespace vipgate::config

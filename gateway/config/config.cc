@@ -18,11 +18,8 @@ namespace config {
 namespace {
 
 constexpr std::array kSections{
-    Key{"$schema"},    Key{"tun"},
-    Key{"masquerade"}, Key{"defaults"},
-    Key{"vips"},       Key{.name = "egress", .built = false},
-    Key{"flows"},      Key{"timeouts"},
-    Key{"kernel"},     Key{.name = "control", .built = false},
+    Key{"$schema"}, Key{"tun"},   Key{"masquerade"}, Key{"defaults"}, Key{"vips"},
+    Key{"egress"},  Key{"flows"}, Key{"timeouts"},   Key{"kernel"},   Key{.name = "control", .built = false},
 };
 
 Service finish(DraftService draft) {
@@ -40,6 +37,9 @@ void finish(Draft draft, Rules& rules) {
     Vip& done = rules.vips.emplace_back(std::move(vip.vip));
     for (DraftService& service : vip.services) done.services.push_back(finish(std::move(service)));
   }
+  for (DraftEgress& entry : draft.egress) {
+    rules.egress.push_back({entry.from.value, entry.as.value, std::move(entry.except)});
+  }
 }
 
 Config read_config(const JsonValue& root, Errors& errors) {
@@ -55,6 +55,7 @@ Config read_config(const JsonValue& root, Errors& errors) {
   }
   if (const JsonValue* masquerade = reader.find("masquerade")) read_masquerade(*masquerade, draft.masquerade, errors);
   draft.vips = read_vips(reader.require("vips", "a list of VIPs"), reader.find("defaults"), errors);
+  if (const JsonValue* egress = reader.find("egress")) read_egress(*egress, draft.egress, errors);
   if (const JsonValue* flows = reader.find("flows")) read_flows(*flows, config.flows, errors);
   if (const JsonValue* timeouts = reader.find("timeouts")) read_timeouts(*timeouts, config.rules.timeouts, errors);
   if (const JsonValue* kernel = reader.find("kernel")) read_kernel(*kernel, config.kernel, errors);
@@ -64,6 +65,7 @@ Config read_config(const JsonValue& root, Errors& errors) {
   check_addresses(draft, errors);
   check_services(draft, errors);
   check_backends(draft, errors);
+  check_egress(draft, errors);
   if (errors.empty()) finish(std::move(draft), config.rules);
   return config;
 }

@@ -11,5 +11,6 @@ void check_subnets(const DraftList<Ipv4Prefix>& subnets, Errors& errors);
 void check_addresses(const Draft& draft, Errors& errors);
 void check_services(const Draft& draft, Errors& errors);
 void check_backends(const Draft& draft, Errors& errors);
+void check_egress(const Draft& draft, Errors& errors);
 
 }  // namespace vipgate::config

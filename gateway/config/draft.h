@@ -34,6 +34,7 @@ struct DraftService {
   std::optional<std::size_t> named_at;
   DraftPorts ports;
   std::optional<Placed<Ipv4Address>> masquerade;
+  std::size_t helper_offset = 0;  ///< of its helper, if it has one
   std::vector<DraftBackend> backends;
 };
 
@@ -42,6 +43,12 @@ struct DraftVip {
   bool has_address = false;
   std::size_t offset = 0;  ///< of its address
   std::vector<DraftService> services;
+};
+
+struct DraftEgress {
+  Placed<Ipv4Prefix> from;
+  Placed<Ipv4Address> as;
+  std::vector<Ipv4Prefix> except;
 };
 
 /// A list that can be judged as a whole only if every entry could be read.
@@ -56,6 +63,7 @@ struct Draft {
   DraftList<Ipv4Prefix> subnets;
   DraftList<Ipv4Address> masquerade;
   std::vector<DraftVip> vips;
+  std::vector<DraftEgress> egress;  ///< in the file's order: the first that holds a host is the host's
 };
 
 }  // namespace vipgate::config

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <map>
 
 namespace vipgate::config {
 namespace {
@@ -191,6 +192,27 @@ std::optional<Ipv4Prefix> read_prefix(std::string_view key, const JsonValue& val
   }
   add_mismatch(key, value, "an IPv4 prefix, such as \"203.0.113.8/29\"", errors);
   return std::nullopt;
+}
+
+std::optional<std::vector<Ipv4Prefix>> read_prefixes(std::string_view key, const JsonValue& value, Errors& errors) {
+  if (value.kind != JsonKind::array) {
+    add_mismatch(key, value, "a list of IPv4 prefixes, such as [\"198.51.100.0/24\"]", errors);
+    return std::nullopt;
+  }
+  std::vector<Ipv4Prefix> prefixes;
+  std::map<Ipv4Prefix, std::size_t> places;
+  for (const JsonValue& item : value.items) {
+    const auto prefix = read_prefix(key, item, errors);
+    if (!prefix) continue;
+    const auto [first, is_new] = places.try_emplace(*prefix, item.offset);
+    if (is_new) {
+      prefixes.push_back(*prefix);
+    } else {
+      errors.add(item.offset, subject(key) + prefix->to_string() + " is in the list twice, first at " +
+                                  errors.place(first->second) + "; name it once");
+    }
+  }
+  return prefixes;
 }
 
 }  // namespace vipgate::config

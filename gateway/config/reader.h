@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "config/errors.h"
 #include "config/json_tree.h"
@@ -48,6 +49,8 @@ std::optional<Ipv4Address> read_address(std::string_view key, const JsonValue& v
 /// The same for an address of the gateway's own, which may be an object one day.
 std::optional<Ipv4Address> read_own_address(std::string_view key, const JsonValue& value, Errors& errors);
 std::optional<Ipv4Prefix> read_prefix(std::string_view key, const JsonValue& value, Errors& errors);
+/// A list of prefixes, none of them twice; may be empty.
+std::optional<std::vector<Ipv4Prefix>> read_prefixes(std::string_view key, const JsonValue& value, Errors& errors);
 
 /// "loopback" and the like for an address that no single host on a network has; empty for the others.
 std::string_view special_use(Ipv4Address address);

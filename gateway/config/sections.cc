@@ -52,15 +52,16 @@ std::optional<std::int64_t> read_table(std::string_view key, const JsonValue& va
 }
 
 /// A prefix of addresses that hosts can have.
-std::optional<Ipv4Prefix> read_subnet(std::string_view key, const JsonValue& value, Errors& errors) {
+std::optional<Ipv4Prefix> read_subnet(std::string_view key, const JsonValue& value, std::string_view whose,
+                                      Errors& errors) {
   static const std::array kRefused{Ipv4Prefix(Ipv4Address(0x7F000000), 8), Ipv4Prefix(Ipv4Address(0xE0000000), 4)};
   const auto prefix = read_prefix(key, value, errors);
   if (!prefix) return std::nullopt;
   for (const Ipv4Prefix& refused : kRefused) {
     if (!refused.contains(*prefix) && !prefix->contains(refused)) continue;
     errors.add(value.offset, quoted(key) + ": " + prefix->to_string() + " overlaps " + refused.to_string() + ", " +
-                                 std::string(special_use(refused.address())) +
-                                 " network; write the prefix of your VIPs");
+                                 std::string(special_use(refused.address())) + " network; write the prefix of your " +
+                                 std::string(whose));
     return std::nullopt;
   }
   return prefix;
@@ -68,7 +69,7 @@ std::optional<Ipv4Prefix> read_subnet(std::string_view key, const JsonValue& val
 
 void read_subnets(const JsonValue& value, DraftList<Ipv4Prefix>& subnets, Errors& errors) {
   const auto add = [&](const JsonValue& item) {
-    const auto prefix = read_subnet("subnet", item, errors);
+    const auto prefix = read_subnet("subnet", item, "VIPs", errors);
     if (prefix) subnets.entries.push_back({*prefix, item.offset});
     if (!prefix) subnets.whole = false;
   };
@@ -78,6 +79,28 @@ void read_subnets(const JsonValue& value, DraftList<Ipv4Prefix>& subnets, Errors
   if (!value.items.empty()) return;
   errors.add(value.offset, R"("subnet": the list is empty; write the prefix of your VIPs, such as "203.0.113.8/29")");
   subnets.whole = false;
+}
+
+/// The private networks of RFC 1918 §3: from one to another, hosts need no public address.
+std::vector<Ipv4Prefix> default_except() {
+  return {Ipv4Prefix(Ipv4Address(0x0A000000), 8), Ipv4Prefix(Ipv4Address(0xAC100000), 12),
+          Ipv4Prefix(Ipv4Address(0xC0A80000), 16)};
+}
+
+std::optional<DraftEgress> read_egress_entry(const JsonValue& value, Errors& errors) {
+  static constexpr std::array kKeys{Key{"from"}, Key{"as"}, Key{"except"}};
+  const ObjectReader reader("an egress entry", value, kKeys, errors);
+  DraftEgress draft;
+  draft.except = default_except();
+  reader.set(draft.except, "except", read_prefixes);
+  const JsonValue* from = reader.require("from", "the prefix of private hosts, such as \"10.0.0.0/24\"");
+  const JsonValue* as = reader.require("as", "the VIP that their flows leave with");
+  const auto prefix = from == nullptr ? std::nullopt : read_subnet("from", *from, "private hosts", errors);
+  const auto address = as == nullptr ? std::nullopt : read_own_address("as", *as, errors);
+  if (!prefix || !address) return std::nullopt;
+  draft.from = {*prefix, from->offset};
+  draft.as = {*address, as->offset};
+  return draft;
 }
 
 struct TimeoutKey {
@@ -115,6 +138,14 @@ void read_tun(const JsonValue& value, Config::Tun& tun, DraftList<Ipv4Prefix>& s
   reader.set(tun.mtu, "mtu", read_integer, IntegerRange{576, 65535});
   reader.set(tun.workers, "workers", read_auto, IntegerRange{1, 64});
   reader.set(tun.offload, "offload", read_boolean);
+}
+
+void read_egress(const JsonValue& value, std::vector<DraftEgress>& egress, Errors& errors) {
+  if (value.kind != JsonKind::array)
+    return add_mismatch("egress", value, "a list of { } with \"from\" and \"as\"", errors);
+  for (const JsonValue& item : value.items) {
+    if (auto entry = read_egress_entry(item, errors)) egress.push_back(*std::move(entry));
+  }
 }
 
 void read_flows(const JsonValue& value, Config::Flows& flows, Errors& errors) {

@@ -1,14 +1,17 @@
 #pragma once
 
+#include <vector>
+
 #include "config/config.h"
 #include "config/draft.h"
 #include "config/errors.h"
 #include "config/json_tree.h"
 
-// The sections of the file that do not decide about packets, or only by numbers.
+// The sections of the file that stand for themselves. What clashes with other sections is found later: conflicts.h.
 namespace vipgate::config {
 
 void read_tun(const JsonValue& value, Config::Tun& tun, DraftList<Ipv4Prefix>& subnets, Errors& errors);
+void read_egress(const JsonValue& value, std::vector<DraftEgress>& egress, Errors& errors);
 void read_flows(const JsonValue& value, Config::Flows& flows, Errors& errors);
 void read_timeouts(const JsonValue& value, Timeouts& timeouts, Errors& errors);
 void read_kernel(const JsonValue& value, Config::Kernel& kernel, Errors& errors);

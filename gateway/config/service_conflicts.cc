@@ -61,6 +61,28 @@ void check_ports(const DraftVip& vip, Errors& errors) {
   }
 }
 
+/// Ports that the VIP gives out itself, to egress or a helper, are no service's.
+void check_allocated_ports(const DraftVip& vip, const std::vector<DraftEgress>& egress, Errors& errors) {
+  std::string user;
+  for (const DraftService& service : vip.services) {
+    if (service.service.helper == Helper::none) continue;
+    user = "the data connections of the helper at " + errors.place(service.helper_offset);
+  }
+  for (const DraftEgress& entry : egress) {
+    if (entry.as.value == vip.vip.address) user = "the egress at " + errors.place(entry.as.offset);
+  }
+  if (user.empty()) return;
+  for (const DraftService& service : vip.services) {
+    if (service.ports.wildcard) continue;
+    for (const Placed<PortRange>& range : service.ports.ranges) {
+      if (range.value.last < kAllocatedPorts.first) continue;
+      errors.add(range.offset, "\"port\": " + to_string(range.value) + " of VIP " + vip.vip.address.to_string() +
+                                   ": it gives out " + to_string(kAllocatedPorts) + " itself, to " + user +
+                                   "; serve on lower ports, or on another VIP");
+    }
+  }
+}
+
 struct Name {
   std::string_view text;
   std::size_t offset = 0;
@@ -113,6 +135,7 @@ void check_services(const Draft& draft, Errors& errors) {
   std::vector<Name> names;
   for (const DraftVip& vip : draft.vips) {
     check_ports(vip, errors);
+    check_allocated_ports(vip, draft.egress, errors);
     for (const DraftService& service : vip.services) {
       names.push_back({service.service.name, service.named_at.value_or(service.offset), service.named_at.has_value()});
     }

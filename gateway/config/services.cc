@@ -10,6 +10,9 @@ namespace vipgate::config {
 namespace {
 
 constexpr std::size_t kMaxNameSize = 64;
+constexpr IntegerRange kLimitRange{1, 0xFFFFFFFF};
+/// From the default, which every host takes (RFC 9293 §3.7.1), to what fills an IPv4 packet: 65,535 less two headers.
+constexpr IntegerRange kMssRange{536, 65535 - 20 - 20, "a segment size"};
 
 template <typename T>
 struct Setting {
@@ -35,25 +38,18 @@ struct ServiceKeys {
   Setting<Duration> idle_timeout;
   Setting<bool> balance;
   Setting<bool> affinity;
-  Setting<bool> helper;
+  Setting<Placed<Helper>> helper;
+  Setting<Placed<std::uint16_t>> mss;
+  Setting<std::vector<Ipv4Prefix>> allow;
+  Setting<std::vector<Ipv4Prefix>> deny;
+  Setting<Limits> limits;
   Setting<std::vector<DraftBackend>> backends;
 };
 
 constexpr std::array kServiceKeys{
-    Key{"name"},
-    Key{"protocol"},
-    Key{"port"},
-    Key{"source"},
-    Key{"masquerade"},
-    Key{"idle_timeout"},
-    Key{"balance"},
-    Key{"affinity"},
-    Key{"helper"},
-    Key{"backends"},
-    Key{.name = "allow", .built = false},
-    Key{.name = "deny", .built = false},
-    Key{.name = "limits", .built = false},
-    Key{.name = "health", .built = false},
+    Key{"name"},         Key{"protocol"}, Key{"port"},     Key{"source"},   Key{"masquerade"},
+    Key{"idle_timeout"}, Key{"balance"},  Key{"affinity"}, Key{"helper"},   Key{"mss"},
+    Key{"allow"},        Key{"deny"},     Key{"limits"},   Key{"backends"}, Key{.name = "health", .built = false},
 };
 
 std::optional<Placed<std::string>> read_name(std::string_view key, const JsonValue& value, Errors& errors) {
@@ -101,8 +97,38 @@ std::optional<bool> read_balance(std::string_view key, const JsonValue& value, E
 std::optional<bool> read_affinity(std::string_view key, const JsonValue& value, Errors& errors) {
   return read_choice<bool>(key, value, {{"none", true}, {"client", {}}}, errors);
 }
-std::optional<bool> read_helper(std::string_view key, const JsonValue& value, Errors& errors) {
-  return read_choice<bool>(key, value, {{"none", true}, {"ftp", {}}}, errors);
+std::optional<Placed<Helper>> read_helper(std::string_view key, const JsonValue& value, Errors& errors) {
+  const auto helper = read_choice<Helper>(key, value, {{"none", Helper::none}, {"ftp", Helper::ftp}}, errors);
+  if (!helper) return std::nullopt;
+  return Placed<Helper>{*helper, value.offset};
+}
+std::optional<Placed<std::uint16_t>> read_mss(std::string_view key, const JsonValue& value, Errors& errors) {
+  const auto mss = read_integer(key, value, kMssRange, errors);
+  if (!mss) return std::nullopt;
+  return Placed<std::uint16_t>{static_cast<std::uint16_t>(*mss), value.offset};
+}
+
+std::optional<std::vector<Ipv4Prefix>> read_allow(std::string_view key, const JsonValue& value, Errors& errors) {
+  if (value.kind == JsonKind::array && value.items.empty()) {
+    errors.add(value.offset, quoted(key) + ": the list is empty, so nobody could come; leave it out to let all come");
+    return std::nullopt;
+  }
+  return read_prefixes(key, value, errors);
+}
+
+std::optional<Limits> read_limits(std::string_view key, const JsonValue& value, Errors& errors) {
+  static constexpr std::array kKeys{Key{"flows"}, Key{"flows_per_client"}, Key{"new_per_second"}};
+  const std::string what = quoted(key);
+  const ObjectReader reader(what, value, kKeys, errors);
+  Limits limits;
+  const auto read = [](std::string_view name, const JsonValue& number, Errors& found) {
+    const auto limit = read_integer(name, number, kLimitRange, found);
+    return limit ? std::optional(static_cast<std::uint32_t>(*limit)) : std::nullopt;
+  };
+  reader.set(limits.flows, "flows", read);
+  reader.set(limits.flows_per_client, "flows_per_client", read);
+  reader.set(limits.new_per_second, "new_per_second", read);
+  return limits;
 }
 
 std::optional<DraftBackend> read_backend(const JsonValue& value, Errors& errors) {
@@ -158,6 +184,10 @@ ServiceKeys read_service_keys(const ObjectReader& reader) {
   keys.balance.read(reader, "balance", read_balance);
   keys.affinity.read(reader, "affinity", read_affinity);
   keys.helper.read(reader, "helper", read_helper);
+  keys.mss.read(reader, "mss", read_mss);
+  keys.allow.read(reader, "allow", read_allow);
+  keys.deny.read(reader, "deny", read_prefixes);
+  keys.limits.read(reader, "limits", read_limits);
   keys.backends.read(reader, "backends", read_backends);
   return keys;
 }
@@ -192,6 +222,31 @@ std::optional<T> pick(Setting<T>& own, const Setting<T>& defaults) {
   return own.given ? std::move(own.value) : defaults.value;
 }
 
+/// What goes with TCP alone. Where it does not fit, a default is passed over, and the service's own is an error.
+void pick_tcp_settings(ServiceKeys& own, const ServiceKeys& defaults, DraftService& draft, Errors& errors) {
+  const auto& protocols = draft.service.protocols;
+  const bool no_tcp =
+      !protocols.empty() && std::find(protocols.begin(), protocols.end(), Protocol::tcp) == protocols.end();
+  const std::string remedy = "; leave it out, or add \"tcp\" to the service's \"protocol\"";
+
+  if (const auto mss = pick(own.mss, defaults.mss)) {
+    if (!no_tcp) draft.service.mss = mss->value;
+    if (no_tcp && own.mss.given)
+      errors.add(mss->offset, "\"mss\": is an option of TCP, and the service has none" + remedy);
+  }
+  const auto helper = pick(own.helper, defaults.helper);
+  if (!helper || helper->value == Helper::none) return;
+  if (!no_tcp && !draft.ports.wildcard) {
+    draft.service.helper = helper->value;
+    draft.helper_offset = helper->offset;
+  } else if (own.helper.given && no_tcp) {
+    errors.add(helper->offset, "\"helper\": FTP runs over TCP, and the service has none" + remedy);
+  } else if (own.helper.given) {
+    errors.add(helper->offset, "\"helper\": port \"*\" (" + errors.place(draft.ports.ranges.front().offset) +
+                                   ") would take every connection for one of FTP; name the control port, such as 21");
+  }
+}
+
 /// Records that a setting is neither the service's nor a default.
 void require(const ObjectReader& reader, std::string_view key, bool has_default, std::string_view noun) {
   if (!has_default) reader.require(key, noun);
@@ -217,6 +272,10 @@ DraftService read_service(const JsonValue& value, Ipv4Address vip, const Service
     for (Placed<PortRange>& range : draft.ports.ranges) range.offset = value.offset;
   }
   draft.service.wildcard = draft.ports.wildcard;
+  draft.service.allow = pick(own.allow, defaults.allow).value_or(std::vector{Ipv4Prefix()});
+  draft.service.deny = pick(own.deny, defaults.deny).value_or(std::vector<Ipv4Prefix>{});
+  draft.service.limits = pick(own.limits, defaults.limits).value_or(Limits{});
+  pick_tcp_settings(own, defaults, draft, errors);
   draft.backends = pick(own.backends, defaults.backends).value_or(std::vector<DraftBackend>{});
   for (DraftBackend& backend : draft.backends) {
     check_backend_port(draft.ports, backend, errors);

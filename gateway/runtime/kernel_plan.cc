@@ -13,9 +13,11 @@ namespace {
 
 // Rules of one kind share a priority: their order does not matter, and adding one renumbers none.
 constexpr std::uint32_t kWrittenBack = 0;  // offsets from Config::Kernel::rule_priority
-constexpr std::uint32_t kPreserve = 1;
-constexpr std::uint32_t kFragNeeded = 2;
-constexpr std::uint32_t kGuard = 3;
+constexpr std::uint32_t kPreserve = 1;     // ahead of the exceptions: replies go to clients of every address
+constexpr std::uint32_t kEgressException = 2;
+constexpr std::uint32_t kEgress = 3;
+constexpr std::uint32_t kFragNeeded = 4;
+constexpr std::uint32_t kGuard = 5;
 constexpr std::uint32_t kMainRulePriority = 32766;  // net/ipv4/fib_rules.c
 
 constexpr std::uint8_t kFirstFreeProtocol = 5;  // RTPROT_STATIC, 4, and below are the kernel's and the administrator's
@@ -24,7 +26,7 @@ constexpr std::uint16_t kFragNeededPort =
     3 << 8 | 4;                                  // a rule sees ICMP type and code where ports would be (RFC 1191 §4)
 constexpr Ipv4Address kLinkAddress{0xa9fe5601};  // 169.254.86.1, RFC 3927
 
-using BackendsByDevice = std::map<std::string, std::vector<Ipv4Prefix>>;
+using PrefixesByDevice = std::map<std::string, std::vector<Ipv4Prefix>>;
 
 Ipv4Prefix host_prefix(Ipv4Address address) {
   return {address, 32};
@@ -105,19 +107,28 @@ absl::Status check_routes(const Config& config, const KernelView& view, const st
   return absl::OkStatus();
 }
 
-/// The devices by which the kernel sends to `address`: several where the route has several next hops.
-std::set<std::string> devices_to(Ipv4Address address, const Config& config, const KernelView& view,
-                                 const std::vector<Wanted<Route>>& planned) {
-  struct Best {
+/// How the kernel sends to a prefix.
+struct Reach {
+  std::set<std::string> devices;  ///< several where networks lie inside, or a route has several next hops
+  bool only_by_default = false;   ///< nothing but the default route leads there
+};
+
+Reach find_reach(Ipv4Prefix prefix, const Config& config, const KernelView& view,
+                 const std::vector<Wanted<Route>>& planned) {
+  Reach reach;
+  struct Cover {  // the route that holds all of it, or what no network inside has
     int length = -1;
     std::uint32_t metric = 0;
     std::set<std::string> devices;
   } best;
-  const auto consider = [&](Ipv4Prefix prefix, std::uint32_t metric, const std::string& device) {
-    if (!prefix.contains(address)) return;
-    if (prefix.length() < best.length || (prefix.length() == best.length && metric > best.metric)) return;
-    if (prefix.length() > best.length || metric < best.metric) best.devices.clear();
-    best.length = prefix.length();
+  const auto consider = [&](Ipv4Prefix network, std::uint32_t metric, const std::string& device) {
+    if (!network.contains(prefix)) {
+      if (prefix.contains(network)) reach.devices.insert(device);
+      return;
+    }
+    if (network.length() < best.length || (network.length() == best.length && metric > best.metric)) return;
+    if (network.length() > best.length || metric < best.metric) best.devices.clear();
+    best.length = network.length();
     best.metric = metric;
     best.devices.insert(device);
   };
@@ -127,15 +138,19 @@ std::set<std::string> devices_to(Ipv4Address address, const Config& config, cons
   }
   for (const Wanted<Route>& route : planned) consider(route.value.destination, 0, config.tun.name);
   for (const HostAddress& host : view.addresses) {  // a network without a route of its own (noprefixroute)
-    if (host.network.length() > best.length) consider(host.network, 0, host.device);
+    if (host.network == host_prefix(host.address) || host.network.length() <= best.length) continue;
+    consider(host.network, 0, host.device);
   }
-  best.devices.erase(std::string());
-  return best.devices;
+  reach.devices.erase(std::string());
+  reach.only_by_default = reach.devices.empty() && best.length == 0;
+  if (best.length > 0 || reach.only_by_default) reach.devices.merge(best.devices);
+  reach.devices.erase(std::string());
+  return reach;
 }
 
 struct Backends {
-  BackendsByDevice all;
-  BackendsByDevice preserve;
+  PrefixesByDevice all;
+  PrefixesByDevice preserve;
   bool any_preserve = false;
 };
 
@@ -158,7 +173,7 @@ Backends find_backends(const Config& config, const KernelView& view, KernelPlan&
                                            ", so its flows do not work"));
       continue;
     }
-    const std::set<std::string> devices = devices_to(address, config, view, plan.routes);
+    const std::set<std::string> devices = find_reach(host_prefix(address), config, view, plan.routes).devices;
     if (devices.contains(config.tun.name)) {
       plan.warnings.push_back(absl::StrCat("backend ", address.to_string(), " lies in a network that is routed to ",
                                            config.tun.name, ": nothing reaches it. Give it a route of its own"));
@@ -178,6 +193,45 @@ Backends find_backends(const Config& config, const KernelView& view, KernelPlan&
   return backends;
 }
 
+struct EgressHosts {
+  std::vector<std::set<std::string>> devices;  ///< of each entry of Rules::egress
+  std::vector<Ipv4Prefix> guarded;             ///< those that the default route does not lead to
+  std::set<std::string> open;                  ///< devices of egress hosts and of their exceptions: not guarded
+};
+
+EgressHosts find_egress(const Config& config, const KernelView& view, KernelPlan& plan) {
+  const auto reach_of = [&](Ipv4Prefix prefix) {
+    Reach reach = find_reach(prefix, config, view, plan.routes);
+    reach.devices.erase(config.tun.name);
+    for (const Link& link : view.links) {  // from there comes what this host sends itself
+      if (link.loopback) reach.devices.erase(link.name);
+    }
+    return reach;
+  };
+  EgressHosts hosts;
+  std::set<Ipv4Prefix> exceptions;
+  for (const Egress& egress : config.rules.egress) {
+    const Reach reach = reach_of(egress.from);
+    hosts.devices.push_back(reach.devices);
+    const std::string from = absl::StrCat("egress from ", egress.from.to_string());
+    if (reach.devices.empty()) {
+      plan.warnings.push_back(absl::StrCat(from, " has no route: nothing comes from there until it has one"));
+    } else if (reach.only_by_default) {
+      plan.warnings.push_back(absl::StrCat(from, ": nothing but the default route leads there, by ",
+                                           *reach.devices.begin(), ", where the clients are. Is the prefix mistyped, ",
+                                           "or a route to the private network missing?"));
+    } else {
+      hosts.guarded.push_back(egress.from);
+      hosts.open.insert(reach.devices.begin(), reach.devices.end());
+      exceptions.insert(egress.except.begin(), egress.except.end());
+    }
+  }
+  for (const Ipv4Prefix except : exceptions) {
+    if (Reach reach = reach_of(except); !reach.only_by_default) hosts.open.merge(reach.devices);
+  }
+  return hosts;
+}
+
 PolicyRule rule_template(const Config& config, std::uint32_t offset) {
   PolicyRule rule;
   rule.priority = config.kernel.rule_priority + offset;
@@ -185,77 +239,120 @@ PolicyRule rule_template(const Config& config, std::uint32_t offset) {
   return rule;
 }
 
-absl::Status plan_preserve(const Config& config, const KernelView& view, const Backends& backends, KernelPlan& plan) {
-  if (!backends.any_preserve) return absl::OkStatus();
+void divert(const PrefixesByDevice& sources, PolicyRule rule, const std::string& why, KernelPlan& plan) {
+  for (const auto& [device, prefixes] : sources) {
+    for (const Ipv4Prefix prefix : aggregate(prefixes)) {
+      rule.incoming = device;
+      rule.from = prefix;
+      plan.rules.push_back({rule, why});
+    }
+  }
+}
+
+/// Whether a rule may stand for the exception `except` of an entry: the hosts of narrower entries ahead of it, which
+/// are not its own, must have the exception too. Else it is left to the engine, which passes such packets back.
+bool holds_for_all(std::size_t index, Ipv4Prefix except, const std::vector<Egress>& egress) {
+  return std::all_of(egress.begin(), egress.begin() + static_cast<std::ptrdiff_t>(index), [&](const Egress& earlier) {
+    return !egress[index].from.contains(earlier.from) ||
+           std::any_of(earlier.except.begin(), earlier.except.end(),
+                       [&](Ipv4Prefix theirs) { return theirs.contains(except); });
+  });
+}
+
+void plan_egress(const Config& config, const EgressHosts& hosts, KernelPlan& plan) {
+  PrefixesByDevice sources;
+  std::map<Ipv4Prefix, PrefixesByDevice> exceptions;
+  for (std::size_t i = 0; i < config.rules.egress.size(); ++i) {
+    const Egress& egress = config.rules.egress[i];
+    for (const std::string& device : hosts.devices[i]) {
+      sources[device].push_back(egress.from);
+      for (const Ipv4Prefix except : egress.except) {
+        if (holds_for_all(i, except, config.rules.egress)) exceptions[except][device].push_back(egress.from);
+      }
+    }
+  }
+  for (const auto& [except, its_sources] : exceptions) {
+    PolicyRule rule = rule_template(config, kEgressException);
+    rule.to = except;
+    rule.table = kMainTable;
+    divert(its_sources, rule, "exceptions of egress: reached with the private address", plan);
+  }
+  PolicyRule rule = rule_template(config, kEgress);
+  rule.table = config.kernel.table;
+  divert(sources, rule, "egress: what private hosts open leaves with a VIP", plan);
+}
+
+/// What private hosts send comes through the TUN: replies of `preserve` services, and flows of egress.
+absl::Status plan_diversions(const Config& config, const KernelView& view, const Backends& backends,
+                             const EgressHosts& egress, KernelPlan& plan) {
+  if (!backends.any_preserve && config.rules.egress.empty()) return absl::OkStatus();
   for (const Route& route : view.table_routes) {
     if (is_ours(route, config, view)) continue;
     return absl::FailedPreconditionError(
         absl::StrCat("table ", config.kernel.table, " is used by another program (", route.to_string(),
-                     "): it would misdirect the replies of 'preserve' services. Remedy: choose another kernel.table"));
+                     "): it would misdirect what 'preserve' and egress need. Remedy: choose another kernel.table"));
   }
   plan.routes.push_back(
       {{.destination = {}, .device = config.tun.name, .table = config.kernel.table, .protocol = config.kernel.protocol},
-       "replies of 'preserve' backends return to vipgate"});
+       "what private hosts send for 'preserve' and egress comes to vipgate"});
 
-  std::size_t count = 0;
-  for (const auto& [device, addresses] : backends.preserve) {
-    for (const Ipv4Prefix prefix : aggregate(addresses)) {
-      PolicyRule rule = rule_template(config, kPreserve);
-      rule.incoming = device;
-      rule.from = prefix;
-      rule.table = config.kernel.table;
-      plan.rules.push_back({rule, "replies of 'preserve' backends return to vipgate"});
-      ++count;
-    }
-  }
-  if (count > kMaxPreserveRules) {
+  const std::size_t others = plan.rules.size();
+  PolicyRule replies = rule_template(config, kPreserve);
+  replies.table = config.kernel.table;
+  divert(backends.preserve, replies, "replies of 'preserve' backends return to vipgate", plan);
+  plan_egress(config, egress, plan);
+  if (const std::size_t count = plan.rules.size() - others; count > kMaxDivertingRules) {
     return absl::FailedPreconditionError(absl::StrCat(
-        "the backends of 'preserve' services need ", count, " policy rules, and more than ", kMaxPreserveRules,
-        " would slow every packet of this host. Remedy: give the backends adjacent addresses (whole blocks such as ",
-        "10.0.0.16/28 need one rule), or set \"source\": \"masquerade\""));
+        "the backends of 'preserve' services and egress need ", count, " policy rules, and more than ",
+        kMaxDivertingRules, " would slow every packet of this host. Remedy: give the backends adjacent addresses ",
+        "(whole blocks such as 10.0.0.16/28 need one rule), set \"source\": \"masquerade\", or name fewer and wider ",
+        "prefixes in \"egress\" and its \"except\""));
   }
   PolicyRule rule = rule_template(config, kFragNeeded);
   rule.incoming = "lo";
   rule.ip_protocol = kIcmp;
   rule.first_port = rule.last_port = kFragNeededPort;
   rule.table = config.kernel.table;
-  plan.rules.push_back({rule, "frag-needed that this host sends for flows of 'preserve' services is translated"});
+  plan.rules.push_back({rule, "frag-needed that this host sends for flows of 'preserve' and egress is translated"});
   return absl::OkStatus();
 }
 
-absl::Status plan_guard(const Config& config, const KernelView& view, const Backends& backends, KernelPlan& plan) {
+absl::Status plan_guard(const Config& config, const KernelView& view, const Backends& backends,
+                        const EgressHosts& egress, KernelPlan& plan) {
   if (!config.kernel.guard || view.forwarding_before) return absl::OkStatus();
-  std::vector<Ipv4Prefix> prefixes;
-  for (const auto& [device, addresses] : backends.all)
-    prefixes.insert(prefixes.end(), addresses.begin(), addresses.end());
-  prefixes = aggregate(std::move(prefixes));
   const auto kind_of = [&](const std::string& name) {
     const auto found =
         std::find_if(view.links.begin(), view.links.end(), [&](const Link& link) { return link.name == name; });
     return found == view.links.end() ? std::string() : found->kind;
   };
+  std::vector<Ipv4Prefix> prefixes;
+  for (const auto& [device, addresses] : backends.all)
+    prefixes.insert(prefixes.end(), addresses.begin(), addresses.end());
+  const std::vector<Ipv4Prefix> backends_alone = aggregate(prefixes);
+  prefixes.insert(prefixes.end(), egress.guarded.begin(), egress.guarded.end());
+  const std::vector<Ipv4Prefix> all = aggregate(std::move(prefixes));
   std::size_t count = 0;
   for (const Link& link : view.links) {
     if (link.loopback || link.name == config.tun.name || backends.all.contains(link.name)) continue;
     // What comes in by a port of a bridge or bond has the bridge or bond as its incoming device.
     if (!link.master.empty() && kind_of(link.master) != "vrf") continue;
-    for (const Ipv4Prefix prefix : prefixes) {
+    for (const Ipv4Prefix prefix : egress.open.contains(link.name) ? backends_alone : all) {
       PolicyRule rule = rule_template(config, kGuard);
       rule.incoming = link.name;
       rule.to = prefix;
       rule.action = RuleAction::prohibit;
-      plan.rules.push_back({rule, absl::StrCat("guard: ", link.name, " reaches backends only through the VIPs")});
+      plan.rules.push_back({rule, absl::StrCat("guard: ", link.name, " reaches private hosts only through the VIPs")});
       ++count;
     }
   }
   if (count > kMaxGuardRules) {
-    return absl::FailedPreconditionError(absl::StrCat("keeping clients from reaching the backends directly needs ",
+    return absl::FailedPreconditionError(absl::StrCat("keeping clients from reaching the private hosts directly needs ",
                                                       count, " policy rules, and more than ", kMaxGuardRules,
                                                       " would slow every packet of this host. Remedy: give the "
                                                       "backends adjacent addresses, or set kernel.guard to false ",
                                                       "and do it in the firewall"));
   }
-  if (count > kMaxPreserveRules) {
+  if (count > kMaxDivertingRules) {
     plan.warnings.push_back(absl::StrCat("the guard needs ", count,
                                          " policy rules, which every packet passes: backends ",
                                          "with adjacent addresses would need fewer"));
@@ -317,13 +414,14 @@ absl::StatusOr<KernelPlan> plan_kernel(const Config& config, const KernelView& v
   plan.routes = plan_routes(config);
   if (absl::Status status = check_routes(config, view, plan.routes); !status.ok()) return status;
   const Backends backends = find_backends(config, view, plan);
+  const EgressHosts egress = find_egress(config, view, plan);
 
   PolicyRule written_back = rule_template(config, kWrittenBack);
   written_back.incoming = config.tun.name;
   written_back.table = kMainTable;
   plan.rules.push_back({written_back, "what vipgate writes back never returns to it"});
-  if (absl::Status status = plan_preserve(config, view, backends, plan); !status.ok()) return status;
-  if (absl::Status status = plan_guard(config, view, backends, plan); !status.ok()) return status;
+  if (absl::Status status = plan_diversions(config, view, backends, egress, plan); !status.ok()) return status;
+  if (absl::Status status = plan_guard(config, view, backends, egress, plan); !status.ok()) return status;
   plan_sysctls(config, view, plan);
   return plan;
 }

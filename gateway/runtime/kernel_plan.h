@@ -56,9 +56,10 @@ struct KernelPlan {
   bool operator==(const KernelPlan&) const = default;
 };
 
-/// Policy rules that divert the replies of `preserve` backends at most: the kernel walks the list for every packet.
-inline constexpr std::size_t kMaxPreserveRules = 64;
-/// Above kMaxPreserveRules there is a warning, above this an error.
+/// Policy rules at most that bring packets of private hosts to the TUN, or keep them from it (`preserve` and egress):
+/// the kernel walks the list for every packet.
+inline constexpr std::size_t kMaxDivertingRules = 64;
+/// Above kMaxDivertingRules there is a warning, above this an error.
 inline constexpr std::size_t kMaxGuardRules = 256;
 
 /// What kernel state `config` needs, given what is there. Makes no system call. Errors name a conflict and its remedy.

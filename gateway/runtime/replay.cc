@@ -33,6 +33,21 @@ bool is_backend(const Rules& rules, Ipv4Address address) {
   return false;
 }
 
+/// The entry that an address is an egress host of.
+const Egress* egress_of(const Rules& rules, Ipv4Address address) {
+  const auto found = std::find_if(rules.egress.begin(), rules.egress.end(),
+                                  [&](const Egress& egress) { return egress.from.contains(address); });
+  return found == rules.egress.end() ? nullptr : &*found;
+}
+
+/// Whether an answer to an egress host has its private address already.
+bool is_answer_to_egress(const Rules& rules, Ipv4Address source, Ipv4Address destination) {
+  const Egress* egress = egress_of(rules, destination);
+  if (egress == nullptr || egress_of(rules, source) != nullptr) return false;
+  return std::none_of(egress->except.begin(), egress->except.end(),
+                      [&](Ipv4Prefix except) { return except.contains(source); });  // never translated
+}
+
 }  // namespace
 
 Replay::Replay(FlowStorage storage, Rules rules, std::uint32_t mtu, std::uint64_t seed)
@@ -41,13 +56,15 @@ Replay::Replay(FlowStorage storage, Rules rules, std::uint32_t mtu, std::uint64_
       engine_({.worker = 0, .workers = 1, .seed = seed, .memory = storage_.memory()}, compile(std::move(rules), 1)) {}
 
 /// Whether the gateway that was running when the capture was taken had sent the packet: it goes elsewhere than to us,
-/// and it comes from one of our addresses or goes to a backend, as only translated packets do.
+/// and it comes from one of our addresses, or goes to a backend or from outside to an egress host, as only translated
+/// packets do.
 bool Replay::is_own_output(std::span<const std::uint8_t> ip) const {
   const auto endpoints = endpoints_of(ip);
   if (!endpoints) return false;
   const Rules& rules = rules_of(engine_.ruleset());
   if (is_ours(rules, endpoints->destination.address)) return false;
-  return is_ours(rules, endpoints->source.address) || is_backend(rules, endpoints->destination.address);
+  return is_ours(rules, endpoints->source.address) || is_backend(rules, endpoints->destination.address) ||
+         is_answer_to_egress(rules, endpoints->source.address, endpoints->destination.address);
 }
 
 ReplayedPacket Replay::process(const CapturedPacket& captured) {
@@ -73,7 +90,8 @@ ReplayedPacket Replay::process(const CapturedPacket& captured) {
                 .virtio = virtio_header_of_capture(captured.ip, mtu_)};
   Collector collector(result.out);
   result.verdict = engine_.process(packet, captured.time, collector);
-  if (result.verdict.action == Action::forward || result.verdict.action == Action::pass) collector.send(packet);
+  if (result.verdict.action == Action::forward || result.verdict.action == Action::pass)
+    send_as_it_came(packet, collector);
   if (result.verdict.service != Verdict::kNoService) {
     result.service = service_at(engine_.ruleset(), result.verdict.service).name;
     result.backend = backend_of(result.verdict, captured.ip, packet.bytes);

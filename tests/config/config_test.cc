@@ -23,14 +23,21 @@ constexpr std::string_view kEverything = R"(// A gateway with all there is.
       "address": "203.0.113.10", "ping": false, "unmatched": "drop", "shared": false,
       "services": [
         { "name": "web", "port": [80, 443, "8000-8099"], "source": "masquerade", "masquerade": "10.0.0.250", "idle_timeout": "7440s",
+          "allow": ["198.51.100.0/24", "10.0.0.0/8"], "deny": ["10.9.0.0/16"], "mss": 1360,
+          "limits": { "flows": 1000, "flows_per_client": 50, "new_per_second": 4294967295 },
           "backends": [
             { "name": "a", "address": "10.0.0.2", "port": 8080, "weight": 3, "backup": false },
             { "address": "10.0.0.3" }
           ] },
+        { "name": "files", "port": [21, 2121], "helper": "ftp", "backends": [{ "address": "10.0.0.6", "port": 2100 }] },
         { "protocol": ["tcp", "udp"], "port": "*", "backends": [{ "address": "10.0.0.4", "weight": 0 }] }
       ]
     },
     { "address": "198.51.100.7", "services": [{ "protocol": "udp", "port": 53, "backends": [{ "address": "10.0.0.5", "port": 5353 }] }] }
+  ],
+  "egress": [
+    { "from": "10.1.0.16/28", "as": "198.51.100.7", "except": [] },
+    { "from": "10.1.0.0/24", "as": "203.0.113.10" }
   ],
   "flows": { "max": 100000, "state_dir": "/var/run/x" },
   "timeouts": { "profile": "linux", "udp": "45s", "close": "100ms" },
@@ -65,7 +72,21 @@ TEST(Config, Everything) {
                     .source = SourceMode::masquerade,
                     .masquerade = address("10.0.0.250"),
                     .idle_timeout = 7440s,
+                    .allow = {Ipv4Prefix(address("198.51.100.0"), 24), Ipv4Prefix(address("10.0.0.0"), 8)},
+                    .deny = {Ipv4Prefix(address("10.9.0.0"), 16)},
+                    .limits = {.flows = 1000, .flows_per_client = 50, .new_per_second = 4294967295},
+                    .mss = 1360,
                     .backends = {{"a", address("10.0.0.2"), 8080, 3}, {"10.0.0.3", address("10.0.0.3"), {}, 1}}};
+  const Service files{.name = "files",
+                      .protocols = {Protocol::tcp},
+                      .ports = {{21, 21}, {2121, 2121}},
+                      .wildcard = false,
+                      .source = SourceMode::preserve,
+                      .masquerade = {},
+                      .idle_timeout = 2h,
+                      .helper = Helper::ftp,
+                      .mss = {},
+                      .backends = {{"10.0.0.6:2100", address("10.0.0.6"), 2100, 1}}};
   const Service rest{.name = "tcp+udp/203.0.113.10:*",
                      .protocols = {Protocol::tcp, Protocol::udp},
                      .ports = {kAllPorts},
@@ -73,6 +94,7 @@ TEST(Config, Everything) {
                      .source = SourceMode::preserve,
                      .masquerade = {},
                      .idle_timeout = 2h,
+                     .mss = {},
                      .backends = {{"10.0.0.4", address("10.0.0.4"), {}, 0}}};
   const Service dns{.name = "udp/198.51.100.7:53",
                     .protocols = {Protocol::udp},
@@ -81,12 +103,20 @@ TEST(Config, Everything) {
                     .source = SourceMode::preserve,
                     .masquerade = {},
                     .idle_timeout = 2h,
+                    .mss = {},
                     .backends = {{"10.0.0.5:5353", address("10.0.0.5"), 5353, 1}}};
-  expected.vips = {{address("203.0.113.10"), false, Unmatched::drop, {web, rest}},
+  expected.vips = {{address("203.0.113.10"), false, Unmatched::drop, {web, files, rest}},
                    {address("198.51.100.7"), true, Unmatched::reject, {dns}}};
+  expected.egress = {{.from = Ipv4Prefix(address("10.1.0.16"), 28), .as = address("198.51.100.7"), .except = {}},
+                     {.from = Ipv4Prefix(address("10.1.0.0"), 24),
+                      .as = address("203.0.113.10"),
+                      .except = {Ipv4Prefix(address("10.0.0.0"), 8), Ipv4Prefix(address("172.16.0.0"), 12),
+                                 Ipv4Prefix(address("192.168.0.0"), 16)}}};
   EXPECT_TRUE(config.rules == expected);
+  EXPECT_EQ(config.rules.egress, expected.egress);
   EXPECT_EQ(config.rules.vips.at(0).services.at(0), web);
-  EXPECT_EQ(config.rules.vips.at(0).services.at(1), rest);
+  EXPECT_EQ(config.rules.vips.at(0).services.at(1), files);
+  EXPECT_EQ(config.rules.vips.at(0).services.at(2), rest);
   EXPECT_EQ(config.rules.vips.at(1).services.at(0), dns);
 }
 
@@ -97,7 +127,7 @@ TEST(Config, AllErrorsAtOnceInOrderOfPlace) {
     { "protocol": "tcp", "port": 70000, "backends": [{ "address": "127.0.0.1" }] },
     { "port": 80, "backends": [] } ] }],
   "tun": { "subnet": "203.0.113.8/29", "mtu": 1 },
-  "egress": []
+  "control": {}
 })";
   using testing::StartsWith;
   EXPECT_THAT(errors_of(text),
@@ -105,7 +135,7 @@ TEST(Config, AllErrorsAtOnceInOrderOfPlace) {
                   StartsWith("f:2:24: \"table\""), StartsWith("f:3:25: \"address\": 203.0.113.99 lies in no subnet"),
                   StartsWith("f:4:34: \"port\": 70000"), StartsWith("f:4:67: \"address\": 127.0.0.1"),
                   StartsWith("f:5:5: \"protocol\" is missing"), StartsWith("f:5:31: \"backends\": the list is empty"),
-                  StartsWith("f:6:47: \"mtu\""), StartsWith("f:7:3: \"egress\": not built yet")));
+                  StartsWith("f:6:47: \"mtu\""), StartsWith("f:7:3: \"control\": not built yet")));
 }
 
 TEST(Config, MoreThanAHundredErrorsAreCounted) {

@@ -80,7 +80,6 @@ TEST(Sections, Faults) {
       {"duplicate at the top", in_top("#\"flows\": {},\n @\"flows\": {}"), "duplicate key \"flows\""},
       {"duplicate in tun", in_tun(R"(#"mtu": 1500, "name": "t", @"mtu": 1500)"), "duplicate key \"mtu\""},
       {"duplicate by escape", in_tun(R"(#"mtu": 1500, @"\u006dtu": 1500)"), "duplicate key \"mtu\""},
-      {"egress", in_top(R"(@"egress": [])"), "\"egress\": not built yet; leave it out"},
       {"control", in_top(R"(@"control": {})"), "\"control\": not built yet; leave it out"},
   };
   for (const FaultCase& fault : cases) expect_fault(fault);

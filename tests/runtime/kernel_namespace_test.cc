@@ -99,8 +99,8 @@ NAMESPACE_TEST(KernelNamespace, the_kernel_shows_what_was_planned) {
   EXPECT_THAT(shell("ip rule"), AllOf(HasSubstr("100:\tfrom all iif tun0 lookup main proto 86"),
                                       HasSubstr("101:\tfrom 10.0.0.2/31 iif eth1 lookup 187 proto 86"),
                                       HasSubstr("101:\tfrom 10.0.0.8 iif eth1 lookup 187 proto 86"),
-                                      HasSubstr("102:\tfrom all iif lo ipproto icmp dport 772 lookup 187 proto 86"),
-                                      HasSubstr("103:\tfrom all to 10.0.0.2/31 iif eth0 prohibit proto 86"),
+                                      HasSubstr("104:\tfrom all iif lo ipproto icmp dport 772 lookup 187 proto 86"),
+                                      HasSubstr("105:\tfrom all to 10.0.0.2/31 iif eth0 prohibit proto 86"),
                                       Not(HasSubstr("iif eth1 prohibit"))));
   EXPECT_THAT(shell("ip route"),
               AllOf(HasSubstr("203.0.113.8/29 dev tun0 proto 86 scope link"),
@@ -200,10 +200,44 @@ NAMESPACE_TEST(KernelNamespace, check_follows_a_new_interface) {
   (void)setup->check();
   shell("ip link add wlan0 type veth peer name elsewhere");
   EXPECT_THAT(setup->check().value(), Contains(HasSubstr("to 10.0.0.2/31 iif wlan0 prohibit")));
-  EXPECT_THAT(shell("ip rule"), HasSubstr("103:\tfrom all to 10.0.0.2/31 iif wlan0 prohibit"));
+  EXPECT_THAT(shell("ip rule"), HasSubstr("105:\tfrom all to 10.0.0.2/31 iif wlan0 prohibit"));
   shell("ip link delete wlan0");
   EXPECT_THAT(setup->check().value(), Contains(AllOf(HasSubstr("wlan0"), HasSubstr("removed"))));
   EXPECT_THAT(shell("ip rule"), Not(HasSubstr("wlan0")));
+}
+
+NAMESPACE_TEST(KernelNamespace, egress_comes_and_goes) {
+  Host host;
+  const Dump before = dump();
+  TunDevice tun = host.open_tun();
+  const auto setup = host.make();
+  const Config plain = host.config_;
+  ASSERT_TRUE(host.start(*setup, tun).ok());
+  const Dump without = dump();
+  host.config_.rules.egress = {
+      {.from = net("10.0.0.0/24"), .as = ip("203.0.113.10"), .except = {net("10.0.0.0/8"), net("192.168.0.0/16")}}};
+  ASSERT_TRUE(host.start(*setup, tun).ok());
+  EXPECT_THAT(shell("ip rule"),
+              AllOf(HasSubstr("102:\tfrom 10.0.0.0/24 to 10.0.0.0/8 iif eth1 lookup main proto 86"),
+                    HasSubstr("102:\tfrom 10.0.0.0/24 to 192.168.0.0/16 iif eth1 lookup main proto 86"),
+                    HasSubstr("103:\tfrom 10.0.0.0/24 iif eth1 lookup 187 proto 86"),
+                    HasSubstr("105:\tfrom all to 10.0.0.0/24 iif eth0 prohibit proto 86")));
+  const auto way = [](const std::string& query) { return shell("ip route get " + query + " 2>&1 || true"); };
+  EXPECT_THAT(way("8.8.8.8 from 10.0.0.5 iif eth1"), HasSubstr("dev tun0")) << "a flow of its own";
+  EXPECT_THAT(way("192.168.0.1 from 10.0.0.5 iif eth1"), HasSubstr("dev eth0")) << "an exception";
+  EXPECT_THAT(way("192.168.0.1 from 10.0.0.2 iif eth1"), HasSubstr("dev tun0"))
+      << "perhaps a reply of a preserve service";
+  EXPECT_THAT(way("10.0.0.1 from 10.0.0.5 iif eth1"), HasSubstr("local")) << "this host";
+  EXPECT_THAT(way("203.0.113.10 from 10.0.0.5 iif eth1"), HasSubstr("dev tun0")) << "a VIP";
+  EXPECT_THAT(way("203.0.113.14 from 10.0.0.5 iif eth1"), HasSubstr("dev tun0")) << "a masquerade address";
+  EXPECT_THAT(way("8.8.8.8 from 10.0.0.5 iif tun0"), HasSubstr("dev eth0")) << "written back";
+  EXPECT_THAT(way("10.0.0.5 from 8.8.8.8 iif tun0"), HasSubstr("dev eth1"));
+  EXPECT_THAT(way("10.0.0.5 from 198.51.100.7 iif eth0"), HasSubstr("denied")) << "the guard";
+  host.config_ = plain;
+  ASSERT_TRUE(host.start(*setup, tun).ok());
+  EXPECT_THAT(difference(without, dump()), IsEmpty());
+  setup->restore();
+  EXPECT_THAT(difference(before, dump()), IsEmpty());
 }
 
 NAMESPACE_TEST(KernelNamespace, a_deleted_tun_is_told) {

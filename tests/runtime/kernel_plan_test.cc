@@ -76,8 +76,8 @@ TEST(KernelPlan, masquerade_needs_routes_and_the_guard) {
   EXPECT_THAT(routes_of(plan), ElementsAre("203.0.113.8/29 dev tun0 proto 86", "203.0.113.10/32 dev tun0 proto 86",
                                            "203.0.113.14/32 dev tun0 proto 86"));
   EXPECT_THAT(rules_of(plan), ElementsAre("100: from all iif tun0 lookup main proto 86",
-                                          "103: from all to 10.0.0.2/31 iif eth0 prohibit proto 86",
-                                          "103: from all to 10.0.0.8/32 iif eth0 prohibit proto 86"));
+                                          "105: from all to 10.0.0.2/31 iif eth0 prohibit proto 86",
+                                          "105: from all to 10.0.0.8/32 iif eth0 prohibit proto 86"));
   EXPECT_THAT(sysctls_of(plan.device_sysctls), ElementsAre("net/ipv4/conf/tun0/rp_filter=0"));
   EXPECT_THAT(sysctls_of(plan.sysctls), ElementsAre("net/ipv4/ip_forward=1", "net/ipv4/conf/tun0/forwarding=1"));
   EXPECT_FALSE(plan.address.has_value());
@@ -90,9 +90,9 @@ TEST(KernelPlan, preserve_diverts_replies_by_prefix_and_device) {
   EXPECT_THAT(rules_of(plan), ElementsAre("100: from all iif tun0 lookup main proto 86",
                                           "101: from 10.0.0.2/31 iif eth1 lookup 187 proto 86",
                                           "101: from 10.0.0.8/32 iif eth1 lookup 187 proto 86",
-                                          "102: from all iif lo ipproto icmp dport 772 lookup 187 proto 86",
-                                          "103: from all to 10.0.0.2/31 iif eth0 prohibit proto 86",
-                                          "103: from all to 10.0.0.8/32 iif eth0 prohibit proto 86"));
+                                          "104: from all iif lo ipproto icmp dport 772 lookup 187 proto 86",
+                                          "105: from all to 10.0.0.2/31 iif eth0 prohibit proto 86",
+                                          "105: from all to 10.0.0.8/32 iif eth0 prohibit proto 86"));
 }
 
 TEST(KernelPlan, only_preserve_backends_are_diverted) {
@@ -112,7 +112,7 @@ TEST(KernelPlan, numbers_come_from_the_configuration) {
   const KernelPlan plan = good(config, view);
   EXPECT_THAT(rules_of(plan), ElementsAre("500: from all iif vip0 lookup main proto 99",
                                           "501: from 10.0.0.2/32 iif eth1 lookup 300 proto 99",
-                                          "502: from all iif lo ipproto icmp dport 772 lookup 300 proto 99"));
+                                          "504: from all iif lo ipproto icmp dport 772 lookup 300 proto 99"));
   EXPECT_THAT(routes_of(plan), Contains("default dev vip0 table 300 proto 99"));
 }
 
@@ -295,10 +295,193 @@ TEST(KernelPlan, numbers_that_are_the_kernels_own_are_refused) {
     EXPECT_THAT(refused(config, example_view()), HasSubstr("kernel.table"));
   }
   config = example_config();
-  for (const std::uint32_t priority : {0U, 32763U, 32766U, 0xffffffffU}) {
+  for (const std::uint32_t priority : {0U, 32761U, 32766U, 0xffffffffU}) {
     config.kernel.rule_priority = priority;
-    EXPECT_THAT(refused(config, example_view()), HasSubstr("kernel.rule_priority"));
+    EXPECT_THAT(refused(config, example_view()), HasSubstr("Choose 1 to 32760"));
   }
+  config.kernel.rule_priority = 32760;
+  good(config, example_view());
+}
+
+const std::vector<std::string> kPrivate{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"};
+
+Egress egress(const std::string& from, const std::vector<std::string>& except = {}) {
+  Egress entry{.from = net(from), .as = ip("203.0.113.10"), .except = {}};
+  for (const std::string& prefix : except) entry.except.push_back(net(prefix));
+  return entry;
+}
+
+Config with_egress(const std::vector<Egress>& entries, SourceMode source = SourceMode::masquerade) {
+  Config config = example_config(source, {"10.0.0.2"});
+  config.rules.egress = entries;
+  return config;
+}
+
+/// The diverting rules alone, without their table and tag.
+std::vector<std::string> diversions(const Config& config, const KernelView& view) {
+  std::vector<std::string> texts;
+  for (const std::string& text : rules_of(good(config, view))) {
+    if (text.starts_with("101") || text.starts_with("102") || text.starts_with("103")) {
+      texts.push_back(text.substr(0, text.find(" proto")));
+    }
+  }
+  return texts;
+}
+
+/// Two more private networks, and a third behind a router in the first.
+KernelView wide_view() {
+  KernelView view = example_view();
+  view.links.push_back({.index = 5, .name = "eth2", .up = true});
+  view.links.push_back({.index = 6, .name = "wlan0", .up = true});
+  view.addresses.push_back({"eth2", ip("10.0.1.1"), net("10.0.1.0/24"), AddressScope::global});
+  view.main_routes.push_back(connected("10.0.1.0/24", "eth2"));
+  view.main_routes.push_back({.destination = net("10.5.0.0/16"), .device = "eth1", .gateway = ip("10.0.0.9")});
+  return view;
+}
+
+TEST(KernelPlanEgress, needs_a_table_exceptions_and_the_guard) {
+  const KernelPlan plan = good(with_egress({egress("10.0.0.0/24", kPrivate)}), example_view());
+  EXPECT_THAT(routes_of(plan), Contains("default dev tun0 table 187 proto 86"));
+  EXPECT_THAT(rules_of(plan), ElementsAre("100: from all iif tun0 lookup main proto 86",
+                                          "102: from 10.0.0.0/24 to 10.0.0.0/8 iif eth1 lookup main proto 86",
+                                          "102: from 10.0.0.0/24 to 172.16.0.0/12 iif eth1 lookup main proto 86",
+                                          "102: from 10.0.0.0/24 to 192.168.0.0/16 iif eth1 lookup main proto 86",
+                                          "103: from 10.0.0.0/24 iif eth1 lookup 187 proto 86",
+                                          "104: from all iif lo ipproto icmp dport 772 lookup 187 proto 86",
+                                          "105: from all to 10.0.0.0/24 iif eth0 prohibit proto 86"));
+  EXPECT_THAT(plan.warnings, IsEmpty());
+}
+
+TEST(KernelPlanEgress, replies_of_preserve_backends_come_first) {
+  EXPECT_THAT(diversions(with_egress({egress("10.0.0.0/24", {"10.0.0.0/8"})}, SourceMode::preserve), example_view()),
+              ElementsAre("101: from 10.0.0.2/32 iif eth1 lookup 187",
+                          "102: from 10.0.0.0/24 to 10.0.0.0/8 iif eth1 lookup main",
+                          "103: from 10.0.0.0/24 iif eth1 lookup 187"))
+      << "a client at 10.9.9.9 is an exception of egress, and none of the VIP";
+}
+
+TEST(KernelPlanEgress, every_device_that_leads_to_a_part_of_the_prefix) {
+  EXPECT_THAT(diversions(with_egress({egress("10.0.0.0/16")}), wide_view()),
+              ElementsAre("103: from 10.0.0.0/16 iif eth1 lookup 187", "103: from 10.0.0.0/16 iif eth2 lookup 187"));
+  EXPECT_THAT(diversions(with_egress({egress("10.5.7.0/24")}), wide_view()),
+              ElementsAre("103: from 10.5.7.0/24 iif eth1 lookup 187"))
+      << "behind a router";
+  KernelView view = wide_view();
+  view.main_routes.push_back({.destination = net("10.0.0.0/8"), .device = "wlan0"});
+  EXPECT_THAT(diversions(with_egress({egress("10.0.0.0/23")}), view),
+              ElementsAre("103: from 10.0.0.0/23 iif eth1 lookup 187", "103: from 10.0.0.0/23 iif eth2 lookup 187",
+                          "103: from 10.0.0.0/23 iif wlan0 lookup 187"))
+      << "the covering route, too";
+  view.main_routes.push_back({.destination = net("10.0.0.0/9"), .device = "eth0"});
+  EXPECT_THAT(diversions(with_egress({egress("10.0.0.0/23")}), view),
+              Contains("103: from 10.0.0.0/23 iif eth0 lookup 187"));
+  EXPECT_THAT(diversions(with_egress({egress("10.0.0.0/23")}), view), Not(Contains(HasSubstr("wlan0"))))
+      << "only the longest that covers it";
+}
+
+TEST(KernelPlanEgress, neither_the_tun_nor_this_host_itself) {
+  KernelView view = wide_view();
+  view.main_routes.push_back({.destination = net("10.0.2.0/24"), .device = "tun0", .protocol = kByAdministrator});
+  view.main_routes.push_back({.destination = net("10.0.3.0/24"), .device = "lo"});
+  view.main_routes.push_back({.destination = net("10.0.4.0/24"), .type = RouteType::blackhole});
+  view.addresses.push_back({"wlan0", ip("10.0.5.1"), net("10.0.5.1/32"), AddressScope::global});
+  EXPECT_THAT(diversions(with_egress({egress("10.0.0.0/16")}), view),
+              ElementsAre("103: from 10.0.0.0/16 iif eth1 lookup 187", "103: from 10.0.0.0/16 iif eth2 lookup 187"));
+}
+
+TEST(KernelPlanEgress, an_address_without_a_route_leads_to_its_network) {
+  KernelView view = wide_view();
+  std::erase_if(view.main_routes, [](const Route& route) { return route.device == "eth2"; });
+  EXPECT_THAT(diversions(with_egress({egress("10.0.1.0/24")}), view),
+              ElementsAre("103: from 10.0.1.0/24 iif eth2 lookup 187"));
+}
+
+TEST(KernelPlanEgress, adjacent_prefixes_are_aggregated) {
+  EXPECT_THAT(diversions(with_egress({egress("10.0.0.0/25", {"10.0.0.0/8"}), egress("10.0.0.128/25", {"10.0.0.0/8"})}),
+                         example_view()),
+              ElementsAre("102: from 10.0.0.0/24 to 10.0.0.0/8 iif eth1 lookup main",
+                          "103: from 10.0.0.0/24 iif eth1 lookup 187"));
+}
+
+TEST(KernelPlanEgress, an_exception_that_a_narrower_entry_has_not_is_left_to_the_engine) {
+  const auto plan = [](const std::vector<std::string>& narrow, const std::vector<std::string>& wide) {
+    return diversions(with_egress({egress("10.0.0.16/28", narrow), egress("10.0.0.0/24", wide)}), example_view());
+  };
+  EXPECT_THAT(plan({}, {"192.168.0.0/16"}), ElementsAre("103: from 10.0.0.0/24 iif eth1 lookup 187"));
+  EXPECT_THAT(plan({"192.168.0.0/24"}, {"192.168.0.0/16"}),
+              ElementsAre("102: from 10.0.0.16/28 to 192.168.0.0/24 iif eth1 lookup main",
+                          "103: from 10.0.0.0/24 iif eth1 lookup 187"));
+  EXPECT_THAT(plan({"192.168.0.0/16"}, {"192.168.0.0/16"}),
+              ElementsAre("102: from 10.0.0.0/24 to 192.168.0.0/16 iif eth1 lookup main",
+                          "103: from 10.0.0.0/24 iif eth1 lookup 187"));
+}
+
+TEST(KernelPlanEgress, the_default_route_alone_is_warned_of_and_used) {
+  KernelPlan plan = good(with_egress({egress("192.0.2.0/24", {"10.0.0.0/8"})}), example_view());
+  EXPECT_THAT(plan.warnings, ElementsAre(AllOf(HasSubstr("192.0.2.0/24"), HasSubstr("default route"), HasSubstr("eth0"),
+                                               HasSubstr("mistyped"))));
+  EXPECT_THAT(rules_of(plan), Contains("103: from 192.0.2.0/24 iif eth0 lookup 187 proto 86"));
+  EXPECT_THAT(rules_of(plan), Contains("105: from all to 10.0.0.2/32 iif eth0 prohibit proto 86"))
+      << "clients are there";
+  EXPECT_THAT(rules_of(plan), Not(Contains(HasSubstr("to 192.0.2.0/24"))));
+
+  KernelView view = example_view();
+  view.main_routes.pop_back();
+  plan = good(with_egress({egress("192.0.2.0/24")}), view);
+  EXPECT_THAT(plan.warnings, ElementsAre(AllOf(HasSubstr("192.0.2.0/24"), HasSubstr("has no route"))));
+  EXPECT_THAT(rules_of(plan), Not(Contains(HasSubstr("192.0.2.0/24"))));
+  EXPECT_THAT(rules_of(plan), Contains(HasSubstr("dport 772")));
+}
+
+TEST(KernelPlanEgress, the_guard_leaves_open_what_leads_to_exceptions) {
+  const auto guarded = [](const Config& config, const KernelView& view) {
+    std::vector<std::string> texts;
+    for (const auto& rule : good(config, view).rules) {
+      if (rule.value.action != RuleAction::prohibit) continue;
+      texts.push_back(absl::StrCat(rule.value.incoming, " ", rule.value.to.to_string()));
+    }
+    return texts;
+  };
+  EXPECT_THAT(
+      guarded(with_egress({egress("10.0.1.0/24")}), wide_view()),
+      ElementsAre("eth0 10.0.0.2/32", "eth0 10.0.1.0/24", "eth2 10.0.0.2/32", "wlan0 10.0.0.2/32", "wlan0 10.0.1.0/24"))
+      << "the hosts' own device is no client side of theirs, and backends may answer";
+  KernelView view = wide_view();
+  view.main_routes.push_back(connected("192.168.7.0/24", "wlan0"));
+  EXPECT_THAT(guarded(with_egress({egress("10.0.1.0/24", {"192.168.0.0/16"})}), view),
+              ElementsAre("eth0 10.0.0.2/32", "eth0 10.0.1.0/24", "eth2 10.0.0.2/32", "wlan0 10.0.0.2/32"));
+  EXPECT_THAT(guarded(with_egress({egress("10.0.1.0/24", {"192.168.7.9"})}), view),
+              ElementsAre("eth0 10.0.0.2/32", "eth0 10.0.1.0/24", "eth2 10.0.0.2/32", "wlan0 10.0.0.2/32"))
+      << "the covering route leads there";
+  Config open = with_egress({egress("10.0.1.0/24")});
+  open.kernel.guard = false;
+  EXPECT_THAT(guarded(open, wide_view()), IsEmpty());
+  view = wide_view();
+  view.forwarding_before = true;
+  EXPECT_THAT(guarded(with_egress({egress("10.0.1.0/24")}), view), IsEmpty());
+}
+
+TEST(KernelPlanEgress, a_table_that_others_use_conflicts) {
+  KernelView view = example_view();
+  view.table_routes = {{.destination = {}, .device = "eth0", .table = 187, .protocol = kByAdministrator}};
+  EXPECT_THAT(refused(with_egress({egress("10.0.0.0/24")}), view), HasSubstr("kernel.table"));
+}
+
+TEST(KernelPlanEgress, too_many_rules_are_refused_together) {
+  KernelView view = example_view();
+  view.main_routes[1].destination = net("10.0.0.0/16");
+  const auto config = [&](int count) {  // beside one for the preserve backend
+    std::vector<Egress> entries;
+    for (int i = 0; i < count; ++i) entries.push_back(egress(absl::StrCat("10.0.", 2 * i + 1, ".0/24")));
+    return with_egress(entries, SourceMode::preserve);
+  };
+  good(config(63), view);
+  EXPECT_THAT(refused(config(64), view), AllOf(HasSubstr("65 policy rules"), HasSubstr("egress")));
+  Config exceptions = config(31);
+  for (Egress& entry : exceptions.rules.egress) entry.except = {net("10.0.0.0/8")};
+  good(exceptions, view);
+  for (Egress& entry : exceptions.rules.egress) entry.except.push_back(net("192.168.0.0/16"));
+  EXPECT_THAT(refused(exceptions, view), HasSubstr("94 policy rules"));
 }
 
 std::vector<Ipv4Prefix> prefixes(const std::vector<std::string>& texts) {

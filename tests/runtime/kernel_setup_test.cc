@@ -92,9 +92,9 @@ TEST_F(KernelSetupTest, applies_in_an_order_without_gaps_and_takes_all_back) {
                           "+ rule 100: from all iif tun0 lookup main proto 86",
                           "+ rule 101: from 10.0.0.2/31 iif eth1 lookup 187 proto 86",
                           "+ rule 101: from 10.0.0.8/32 iif eth1 lookup 187 proto 86",
-                          "+ rule 102: from all iif lo ipproto icmp dport 772 lookup 187 proto 86",
-                          "+ rule 103: from all to 10.0.0.2/31 iif eth0 prohibit proto 86",
-                          "+ rule 103: from all to 10.0.0.8/32 iif eth0 prohibit proto 86", "net/ipv4/ip_forward=1"))
+                          "+ rule 104: from all iif lo ipproto icmp dport 772 lookup 187 proto 86",
+                          "+ rule 105: from all to 10.0.0.2/31 iif eth0 prohibit proto 86",
+                          "+ rule 105: from all to 10.0.0.8/32 iif eth0 prohibit proto 86", "net/ipv4/ip_forward=1"))
       << "forwarding comes behind the guard";
   EXPECT_EQ(log_.size(), kernel.log.size()) << "a line a change";
   EXPECT_THAT(log_, Contains("sysctl net/ipv4/ip_forward set to 1, was 0 — translated packets are forwarded"));
@@ -331,6 +331,58 @@ TEST_F(KernelSetupTest, check_follows_interfaces) {
               ElementsAre(HasSubstr("removed — interfaces or routes changed"), HasSubstr("wlan0")));
   kernel.route_list[0].device = "eth0";  // the backends moved
   EXPECT_THAT(setup->check().value(), Contains(AllOf(HasSubstr("iif eth1 prohibit"), HasSubstr("added"))));
+  setup->restore();
+}
+
+TEST_F(KernelSetupTest, a_reload_brings_egress_and_takes_it_away) {
+  FakeKernel kernel = host_with_tun();
+  const auto setup = make(kernel);
+  Config plain = config(SourceMode::masquerade);
+  Config with_egress = plain;
+  with_egress.rules.egress = {
+      {.from = net("10.0.0.0/24"), .as = ip("203.0.113.10"), .except = {net("192.168.0.0/16")}}};
+  ASSERT_TRUE(setup->apply(plain, TunOrigin::created).ok());
+  const std::vector<std::string> before = kernel.state();
+  kernel.log.clear();
+  ASSERT_TRUE(setup->apply(with_egress, TunOrigin::created).ok());
+  EXPECT_THAT(kernel.log, ElementsAre("+ route default dev tun0 table 187 proto 86",
+                                      "+ rule 102: from 10.0.0.0/24 to 192.168.0.0/16 iif eth1 lookup main proto 86",
+                                      "+ rule 103: from 10.0.0.0/24 iif eth1 lookup 187 proto 86",
+                                      "+ rule 104: from all iif lo ipproto icmp dport 772 lookup 187 proto 86",
+                                      "+ rule 105: from all to 10.0.0.0/24 iif eth0 prohibit proto 86",
+                                      "- rule 105: from all to 10.0.0.2/31 iif eth0 prohibit proto 86",
+                                      "- rule 105: from all to 10.0.0.8/32 iif eth0 prohibit proto 86"))
+      << "the guard has no gap";
+  Config moved = with_egress;
+  moved.rules.egress[0].from = net("10.0.0.0/25");
+  moved.rules.egress[0].except.clear();
+  kernel.log.clear();
+  ASSERT_TRUE(setup->apply(moved, TunOrigin::created).ok());
+  EXPECT_THAT(kernel.log, ::testing::IsSupersetOf(
+                              {"+ rule 103: from 10.0.0.0/25 iif eth1 lookup 187 proto 86",
+                               "- rule 103: from 10.0.0.0/24 iif eth1 lookup 187 proto 86",
+                               "- rule 102: from 10.0.0.0/24 to 192.168.0.0/16 iif eth1 lookup main proto 86"}));
+  ASSERT_TRUE(setup->apply(plain, TunOrigin::created).ok());
+  EXPECT_EQ(kernel.state(), before);
+  setup->restore();
+  EXPECT_EQ(kernel.state(), host().state());
+}
+
+TEST_F(KernelSetupTest, check_follows_egress_networks) {
+  FakeKernel kernel = host_with_tun();
+  const auto setup = make(kernel);
+  Config wanted = config(SourceMode::masquerade);
+  wanted.kernel.guard = false;
+  wanted.rules.egress = {{.from = net("10.7.0.0/16"), .as = ip("203.0.113.10"), .except = {}}};
+  ASSERT_TRUE(setup->apply(wanted, TunOrigin::created).ok());
+  EXPECT_THAT(log_,
+              Contains("warning: egress from 10.7.0.0/16 has no route: nothing comes from there until it has one"));
+  kernel.route_list.push_back({.destination = net("10.7.3.0/24"), .device = "eth0", .protocol = kByKernel});
+  EXPECT_THAT(setup->check().value(), ElementsAre(AllOf(HasSubstr("rule 103: from 10.7.0.0/16 iif eth0 lookup 187"),
+                                                        HasSubstr("added — egress"))));
+  kernel.route_list.back().device = "eth1";
+  EXPECT_THAT(setup->check().value(),
+              ElementsAre(HasSubstr("iif eth1"), AllOf(HasSubstr("iif eth0"), HasSubstr("removed"))));
   setup->restore();
 }
 

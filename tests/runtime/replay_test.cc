@@ -69,6 +69,28 @@ TEST_F(ReplayTest, WhatTheGatewayItselfHadSentIsRecognised) {
   EXPECT_FALSE(play(tcp("203.0.113.10:80", "203.0.113.10:80").syn()).own_output) << "LAND is not";
 }
 
+TEST_F(ReplayTest, WhatEgressHadSentIsRecognised) {
+  const auto own_output = [](const char* from, const char* to) {
+    Rules with_egress = rules();
+    with_egress.egress = {{.from = *Ipv4Prefix::parse("10.0.1.0/24"),
+                           .as = address("203.0.113.10"),
+                           .except = {*Ipv4Prefix::parse("192.168.0.0/16")}},
+                          {.from = *Ipv4Prefix::parse("10.0.2.0/24"), .as = address("203.0.113.10"), .except = {}}};
+    Replay replay(*FlowStorage::allocate(1024), with_egress, 1500, 1);
+    const WirePacket wire = tcp(from, to).ack(2).build();
+    return replay.process({.time = {}, .ip = wire.bytes(), .original_size = 0}).own_output;
+  };
+  EXPECT_TRUE(own_output("203.0.113.10:40960", "198.51.100.7:80")) << "a host's packet, on its way out";
+  EXPECT_TRUE(own_output("198.51.100.7:80", "10.0.1.5:5000")) << "the answer, on its way in";
+  EXPECT_TRUE(own_output("192.168.0.1:80", "10.0.2.5:5000"));
+  EXPECT_FALSE(own_output("10.0.1.5:5000", "198.51.100.7:80")) << "before it was translated";
+  EXPECT_FALSE(own_output("198.51.100.7:80", "203.0.113.10:40960"));
+  EXPECT_FALSE(own_output("192.168.0.1:80", "10.0.1.5:5000")) << "an exception";
+  EXPECT_FALSE(own_output("10.0.1.5:5000", "10.0.1.6:80")) << "two hosts of one network";
+  EXPECT_FALSE(own_output("10.0.2.5:5000", "10.0.1.6:80")) << "of two networks";
+  EXPECT_FALSE(own_output("198.51.100.7:80", "10.0.3.5:5000")) << "no host of egress";
+}
+
 TEST_F(ReplayTest, TheCountsAddUpToThePacketsRead) {
   play(tcp("198.51.100.7:40000", "203.0.113.10:80").syn());
   play(tcp("198.51.100.7:40000", "203.0.113.10:81").syn());
