@@ -4,7 +4,7 @@
 packages_build="cmake g++ ninja-build pkg-config libabsl-dev libbenchmark-dev libboost1.81-dev libcli11-dev libgmock-dev
   libgtest-dev libnl-route-3-dev libpcap-dev nlohmann-json3-dev"
 packages_demo="bind9-dnsutils curl dnsmasq-base iproute2 iputils-ping nginx python3 python3-aiosmtpd tcpdump"
-packages_test="$packages_demo ethtool netbase nftables util-linux"
+packages_test="$packages_demo ethtool lftp netbase nftables util-linux vsftpd"
 packages_bench="$packages_test iperf3"
 packages_extended="clang-14 libclang-rt-14-dev llvm-14"
 
@@ -35,15 +35,19 @@ installed() {
 
 # Runs in a shell of its own, so that its trap restores the policy whatever happens.
 install_quietly() (
-  local nginx_before
-  nginx_before=$(command -v nginx || true)
+  local server new=()
+  for server in nginx vsftpd; do
+    command -v "$server" >/dev/null || new+=("$server")
+  done
   hold_servers
   trap release_servers EXIT
   trap 'exit 130' INT TERM
   export DEBIAN_FRONTEND=noninteractive
   apt-get -qq update && apt-get -qq install -y --no-install-recommends "$@" >/dev/null || exit 1
   # Nor shall a server start with the machine that nobody asked for.
-  if [ -z "$nginx_before" ] && command -v nginx >/dev/null; then update-rc.d nginx disable >/dev/null 2>&1 || true; fi
+  for server in "${new[@]}"; do
+    if command -v "$server" >/dev/null; then update-rc.d "$server" disable >/dev/null 2>&1 || true; fi
+  done
 )
 
 hold_servers() {

@@ -15,14 +15,16 @@ Verdict Engine::State::begin(Transit& transit, Time now, PacketSink& sink) {
   }
   if (transit.destination.is_vip()) {
     if (transit.view.protocol == Protocol::icmp) return answer_ping(transit, now, sink);
-    // RFC 5382 REQ-4: not even a SYN is answered here, since the private host may be about to send its own.
+    const Unmatched unmatched = rules->vip(transit.destination.vip).unmatched;
     if (transit.destination.allocates(transit.tuple.destination_port)) {
-      return drop(Reason::egress_filtered, transit.shard);
+      // RFC 5382 REQ-4: a SYN is not answered here, since the private host may be about to send its own.
+      const bool waits = transit.protocol == Protocol::tcp && transit.view.tcp.has(tcp::kSyn);
+      return reject(transit, Reason::egress_filtered, waits ? Unmatched::drop : unmatched, now, sink);
     }
     const auto service =
         rules->find_service(transit.destination.vip, transit.view.protocol, transit.tuple.destination_port);
     if (service) return open_service(transit, *service, now, sink);
-    return reject(transit, Reason::no_service, rules->vip(transit.destination.vip).unmatched, now, sink);
+    return reject(transit, Reason::no_service, unmatched, now, sink);
   }
   // A backend whose flow is gone: a RST lets it forget at once.
   if (transit.destination.masquerade) {

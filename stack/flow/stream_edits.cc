@@ -82,7 +82,7 @@ std::string_view StreamEdits::held() const {
 
 void StreamEdits::replace_held(std::string_view text) {
   StreamEdit& edit = edits[count - std::size_t{1}];
-  std::memmove(edit.text.data(), text.data(), text.size());  // it may be what is held
+  if (!text.empty()) std::memmove(edit.text.data(), text.data(), text.size());  // it may be what is held
   edit.text_length = static_cast<std::uint8_t>(text.size());
   holding = 0;
 }

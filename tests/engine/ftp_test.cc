@@ -215,7 +215,7 @@ TEST_P(Ftp, BothEndsAreResetWithTheNumbersThatTheyKnow) {
   EXPECT_EQ(sequence(resets[1]), 1001 + static_cast<int>(port.size()));
 }
 
-TEST_P(Ftp, ServicesWithoutTheHelperAreLeftAlone) {
+TEST_P(Ftp, Rfc4787Req10_Rfc5382Req6_ServicesWithoutTheHelperAreLeftAlone) {
   Rules rules = ftp_rules(mode());
   rules.vips[0].services[0].helper = Helper::none;
   World world(rules);

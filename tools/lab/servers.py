@@ -122,3 +122,35 @@ def echo(lab, address=HOSTS["host4"], port=7):
 
     _wait_until("the UDP echo server", answers)
     return child
+
+
+def ftp(lab, address=HOSTS["host3"], port=21):
+    """vsftpd. Anonymous users read lab.path("ftp") and may write below its folder "incoming". The control connection's two
+    ends must be those of the data connection too."""
+    root = lab.path("ftp")
+    os.makedirs(f"{root}/incoming", exist_ok=True)
+    os.chmod(f"{root}/incoming", 0o777)  # the root itself must not be writable
+    os.makedirs(lab.path("empty"), exist_ok=True)
+    with open(lab.path("vsftpd.conf"), "w") as file:
+        file.write(textwrap.dedent(f"""\
+            listen=YES
+            listen_address={address}
+            listen_port={port}
+            background=NO
+            anonymous_enable=YES
+            no_anon_password=YES
+            anon_root={root}
+            write_enable=YES
+            anon_upload_enable=YES
+            anon_mkdir_write_enable=YES
+            anon_other_write_enable=YES
+            anon_umask=022
+            connect_from_port_20=YES
+            pasv_promiscuous=NO
+            port_promiscuous=NO
+            secure_chroot_dir={lab.path("empty")}
+            xferlog_enable=NO
+            isolate_network=NO
+            seccomp_sandbox=NO
+            """))
+    return _start(lab, address, "vsftpd", "vsftpd", lab.path("vsftpd.conf"), port=port)
