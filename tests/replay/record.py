@@ -19,11 +19,14 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../../tools"))
 
 from lab import capture, clients, config, files, pcap, servers
-from lab.lab import VIP, Lab, end_on_signals
+from lab.lab import CLIENT, HOSTS, VIP, Lab, end_on_signals
 from lab.vipgate import Vipgate
 
 SEED = 1
-SETTINGS = config.configuration()
+SETTINGS = {
+    **config.configuration(offered=[*config.services(), config.service("ftp", 21, HOSTS["host3"], helper="ftp")]),
+    "egress": [{"from": "10.0.0.0/24", "as": VIP}],
+}
 
 
 def http_keep_alive(lab, gateway):
@@ -62,6 +65,37 @@ def ping(lab, gateway):
     lab.client.run("ping", "-c", 3, "-i", "0.05", VIP)
 
 
+def ftp(lab, gateway):
+    """A file by passive and by active mode, each announced in both ways."""
+    servers.ftp(lab)
+    with open(lab.path("ftp/file"), "wb") as file:
+        file.write(b"sixteen letters.\n" * 100)
+    for way in ((), ("--disable-epsv",), ("--ftp-port", "-"), ("--ftp-port", "-", "--disable-eprt")):
+        lab.client.run("curl", "-sS", "--no-ftp-skip-pasv-ip", *way, f"ftp://{VIP}/file")
+
+
+def fragments(lab, gateway):
+    """Datagrams too large for the link, and their answers."""
+    servers.echo(lab)
+    with _udp(lab.client) as udp:
+        for size in (1473, 4000, 20000):
+            udp.sendto(bytes(size), (VIP, 7))
+            if udp.recv(65535) != bytes(size):
+                raise RuntimeError("the answer differs")
+
+
+def egress(lab, gateway):
+    """A private host's own datagrams to two ports outside, and its ping."""
+    host = lab.hosts[HOSTS["host4"]]
+    with _udp(host) as inside, _udp(lab.client, CLIENT) as one, _udp(lab.client, CLIENT) as two:
+        for outside in (one, two):
+            inside.sendto(b"question", outside.getsockname())
+            _, seen = outside.recvfrom(16)
+            outside.sendto(b"answer", seen)
+            inside.recv(16)
+    host.run("ping", "-c", 2, "-i", "0.05", CLIENT)
+
+
 def simultaneous_close(lab, gateway):
     """Both sides close while the gateway stands still, so that neither has seen the other's FIN."""
     with _conversation(lab) as (client, server):
@@ -88,6 +122,14 @@ def reset(lab, gateway):
     lab.client.run("curl", "-sS", f"http://{VIP}:81/", check=False)
 
 
+def _udp(namespace, address=""):
+    with namespace.entered():
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    udp.settimeout(5)
+    udp.bind((address, 0))
+    return udp
+
+
 @contextlib.contextmanager
 def _conversation(lab):
     """Both ends of a connection through the service "iperf"."""
@@ -102,7 +144,7 @@ def _conversation(lab):
 
 
 INPUT_ONLY = (http_download,)
-RECORDINGS = (http_keep_alive, http_download, smtp, dns, ping, simultaneous_close, reset)
+RECORDINGS = (http_keep_alive, http_download, smtp, dns, ping, ftp, fragments, egress, simultaneous_close, reset)
 
 
 def record(recording):

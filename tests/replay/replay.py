@@ -22,6 +22,7 @@ from lab.vipgate import binary
 CONFIG = os.path.join(HERE, "vipgate.json")
 CAPTURES = sorted(glob.glob(os.path.join(HERE, "*.pcap")))
 VIP, MASQUERADE = bytes([203, 0, 113, 10]), bytes([203, 0, 113, 14])
+PRIVATE = bytes([10, 0, 0])  # network of the backends and of the hosts with egress
 
 
 def golden(capture):
@@ -33,15 +34,20 @@ def replay(capture, *options):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
+def is_sent_by_gateway(packet):
+    source, destination = packet[12:16], packet[16:20]
+    return source in (VIP, MASQUERADE) or (destination[:3] == PRIVATE and source[:3] != PRIVATE)
+
+
 def sent_by_gateway(capture):
-    return [packet for packet in pcap.read(capture) if packet[12:16] in (VIP, MASQUERADE)]
+    return [packet for packet in pcap.read(capture) if is_sent_by_gateway(packet)]
 
 
 class Replay(unittest.TestCase):
     maxDiff = None
 
     def test_there_are_captures(self):
-        self.assertGreaterEqual(len(CAPTURES), 7)
+        self.assertGreaterEqual(len(CAPTURES), 10)
 
     def test_verdicts_are_golden(self):
         for capture in CAPTURES:
