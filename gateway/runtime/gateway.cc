@@ -167,10 +167,11 @@ void Gateway::end(absl::Status status) {
 
 void Gateway::log_totals() const {
   const WorkerCounters totals = workers_->counters();
-  std::string line = absl::StrCat("totals: packets read ", totals.packets_read, " (", totals.super_packets_read,
-                                  " super-packets), written ", totals.packets_written, ", bytes read ",
-                                  totals.bytes_read, ", flows opened ", totals.engine.flows_opened, ", handed off ",
-                                  totals.engine.actions[static_cast<std::size_t>(Action::hand_off)]);
+  std::string line =
+      absl::StrCat("totals: packets read ", totals.packets_read, " (", totals.super_packets_read,
+                   " super-packets), written ", totals.packets_written, ", bytes read ", totals.bytes_read,
+                   ", flows opened ", totals.engine.flows_opened, ", evicted ", totals.engine.flows_evicted,
+                   ", handed off ", totals.engine.actions[static_cast<std::size_t>(Action::hand_off)]);
   if (totals.hand_off_full > 0) absl::StrAppend(&line, ", lost between workers ", totals.hand_off_full);
   if (totals.write_failures > 0) absl::StrAppend(&line, ", refused by the TUN ", totals.write_failures);
   for (std::size_t i = 1; i < kReasonCount; ++i) {

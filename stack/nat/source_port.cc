@@ -14,7 +14,8 @@ static_assert(kCandidates == 1008);
 constexpr std::array<std::uint32_t, 16> kSteps = {1,   11,  131, 197, 251, 313, 373, 419,
                                                   463, 509, 557, 613, 661, 719, 773, 829};
 
-/// After so many busy ports a closed flow's port is taken if one was seen, without looking further for a free one.
+/// After so many busy ports the port of a flow that gives it up is taken, if one was seen, without looking further for
+/// a free one.
 constexpr std::uint32_t kPatience = 64;
 
 /// The `index`-th source port of a shard: (port >> 1) % kShards is the shard.
@@ -25,18 +26,47 @@ constexpr std::uint16_t nth_port(std::uint8_t shard, std::uint32_t index) {
 static_assert(nth_port(0, 0) == kFirstSourcePort && nth_port(63, kCandidates - 1) == 65535);
 
 bool gives_up_port(const FlowRecord& flow, const SourceRequest& request, Time now) {
-  if (flow.flow_class != FlowClass::closed) return false;
-  if (!tcp_closed_by_reply_first(flow.tcp) || now - flow.last_seen >= kTimeWait) return true;
-  return request.syn != nullptr && tcp_syn_exceeds(flow.tcp, *request.syn);
+  switch (flow.flow_class) {
+    case FlowClass::closed:
+      if (!tcp_closed_by_reply_first(flow.tcp) || now - flow.last_seen >= kTimeWait) return true;
+      return request.syn != nullptr && tcp_syn_exceeds(flow.tcp, *request.syn);
+    case FlowClass::half_open:
+    case FlowClass::one_way:
+      return true;
+    case FlowClass::live:
+      break;
+  }
+  return false;
 }
 
-/// Looks at one port; true when it is free. Remembers the first closed flow that would give up its port.
-bool try_port(std::uint16_t port, const SourceRequest& request, const FlowTable& flows, Time now,
-              SourcePort& fallback) {
+/// Whose port is taken where none is free: flows give way in the order in which they do when the table is full.
+class Fallback {
+ public:
+  bool found() const { return port_.reclaimed != kNoFlow; }
+  bool is_closed() const { return found() && flow_class_ == FlowClass::closed; }
+  const SourcePort& port() const { return port_; }
+
+  void offer(std::uint16_t port, FlowId id, const FlowRecord& flow) {
+    const bool better =
+        flow.flow_class < flow_class_ || (flow.flow_class == flow_class_ && flow.last_seen < last_seen_);
+    if (found() && !better) return;
+    port_ = {port, id};
+    flow_class_ = flow.flow_class;
+    last_seen_ = flow.last_seen;
+  }
+
+ private:
+  SourcePort port_;
+  FlowClass flow_class_ = FlowClass::live;
+  Time last_seen_;
+};
+
+/// Looks at one port; true when it is free. Offers a flow that would give up its port as the fallback.
+bool try_port(std::uint16_t port, const SourceRequest& request, const FlowTable& flows, Time now, Fallback& fallback) {
   const Tuple reply{request.backend.address, request.source, request.backend.port, port};
   const auto holder = flows.find(request.protocol, reply);
   if (!holder) return true;
-  if (fallback.reclaimed == kNoFlow && gives_up_port(flows[holder->id], request, now)) fallback = {port, holder->id};
+  if (gives_up_port(flows[holder->id], request, now)) fallback.offer(port, holder->id, flows[holder->id]);
   return false;
 }
 
@@ -52,23 +82,23 @@ std::optional<SourcePort> choose_masquerade_port(const SourceRequest& request, c
   const std::uint64_t random = hash_of(request, hash);
   const std::uint32_t step = kSteps[random % kSteps.size()];
   std::uint32_t index = static_cast<std::uint32_t>(random >> 32) % kCandidates;
-  SourcePort fallback;
+  Fallback fallback;
   for (std::uint32_t tried = 0; tried < kCandidates; ++tried, index = (index + step) % kCandidates) {
     const std::uint16_t port = nth_port(request.shard, index);
     if (try_port(port, request, flows, now, fallback)) return SourcePort{port, kNoFlow};
-    if (tried >= kPatience && fallback.reclaimed != kNoFlow) break;
+    if (tried >= kPatience && fallback.found()) break;
   }
-  if (fallback.reclaimed == kNoFlow) return std::nullopt;
-  return fallback;
+  if (!fallback.found()) return std::nullopt;
+  return fallback.port();
 }
 
 std::optional<SourcePort> choose_preserved_port(const SourceRequest& request, const FlowTable& flows,
                                                 const Sharding& sharding, const KeyedHash& hash, Time now) {
-  SourcePort fallback;
+  Fallback fallback;
   const bool leads_back = sharding.of_endpoint({request.source, request.client.port}) == request.shard;
   if (leads_back && try_port(request.client.port, request, flows, now, fallback))
     return SourcePort{request.client.port, kNoFlow};
-  if (fallback.reclaimed != kNoFlow) return fallback;
+  if (fallback.is_closed()) return fallback.port();
   constexpr std::uint32_t kPorts = 65536 - kFirstSourcePort;
   const std::uint64_t random = hash_of(request, hash);
   for (std::uint32_t tried = 0; tried < kPorts; ++tried) {  // one in 64 leads back to the shard
@@ -76,8 +106,8 @@ std::optional<SourcePort> choose_preserved_port(const SourceRequest& request, co
     if (sharding.of_endpoint({request.source, port}) != request.shard) continue;
     if (try_port(port, request, flows, now, fallback)) return SourcePort{port, kNoFlow};
   }
-  if (fallback.reclaimed == kNoFlow) return std::nullopt;
-  return fallback;
+  if (!fallback.found()) return std::nullopt;
+  return fallback.port();
 }
 
 }  // namespace vipgate

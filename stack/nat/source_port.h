@@ -23,7 +23,7 @@ struct SourceRequest {
 /// A source port for a new flow, unique per backend endpoint.
 struct SourcePort {
   std::uint16_t port = 0;
-  FlowId reclaimed = kNoFlow;  ///< a closed flow that has to be erased first: the port was its
+  FlowId reclaimed = kNoFlow;  ///< a flow that has to be ended first: the port was its
 };
 
 /// Chooses among the source ports of one masquerade address that lead back to the shard. A keyed hash of the flow's
@@ -31,7 +31,8 @@ struct SourcePort {
 /// counter), so the choice is random to others, repeatable with the seed, and ends after at most all 1,008 ports of the
 /// shard. nullopt: every one serves a live flow.
 ///
-/// A free port is taken before one whose flow is closed. A closed flow gives up its port at once unless its backend
+/// A free port is taken before one whose flow is closed, and that before the oldest seen of those that were never
+/// answered: a flood of SYNs shall not use up the ports. A closed flow gives up its port at once unless its backend
 /// closed first: then the backend may hold TIME-WAIT for the port, for up to kTimeWait, and accepts only a SYN that
 /// exceeds the last one (RFC 9293 §3.6.1, RFC 6191).
 std::optional<SourcePort> choose_masquerade_port(const SourceRequest& request, const FlowTable& flows,

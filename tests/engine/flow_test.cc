@@ -153,6 +153,8 @@ TEST(Flow, Fault11_WhenSourcePortsRunOutTheNewFlowIsRefusedAndNoOtherHarmed) {
       break;
     }
     ASSERT_TRUE(sources.insert(connection.source()).second) << "port overloaded: " << connection.source();
+    ASSERT_EQ(world.send(connection.from_backend().syn().ack(1001)).verdict.action, Action::forward);
+    ASSERT_EQ(world.send(connection.from_client().ack(500001)).verdict.action, Action::forward);
     connections.push_back(connection);
   }
   // Shards fill unevenly; the first one is full a little before all are.
@@ -163,7 +165,7 @@ TEST(Flow, Fault11_WhenSourcePortsRunOutTheNewFlowIsRefusedAndNoOtherHarmed) {
   EXPECT_EQ(world.flows(), sources.size());
 }
 
-TEST(Flow, TheSamePortsServeAnotherBackend) {
+TEST(Flow, Rfc7857Sec3_TheSamePortsServeAnotherBackend) {
   World world(rules_with({{.name = "a", .port = 80}, {.name = "b", .port = 81, .backends = {"10.0.0.3:80"}}}),
               256 * 1024);
   for (std::uint32_t n = 0; n < 50000; ++n) {
@@ -193,7 +195,31 @@ TEST(Flow, Fault10_ASynFloodDoesNotTouchEstablishedFlows) {
   EXPECT_TRUE(Connection(world, "192.0.2.9:5000").open()) << "a new client gets in";
 }
 
-TEST(Flow, AFullTableOfLiveFlowsRefusesTheNewOne) {
+TEST(Flow, Fault10_GoodClientsFinishTheirHandshakesInTheMiddleOfAFlood) {
+  World world(rules_with({{.name = "web"}}), 64 * 1024);  // one backend: its source ports run out before the table
+  std::uint32_t sent = 0;
+  const auto flood = [&](milliseconds duration) {  // 200,000 a second
+    for (auto ms = 0; ms < duration.count(); ++ms) {
+      for (int i = 0; i < 200; ++i, ++sent) {
+        const Endpoint attacker{Ipv4Address(0x0b000000 + sent * 7919), static_cast<std::uint16_t>(1024 + sent % 60000)};
+        world.send(tcp(attacker.to_string(), kVip).syn().seq(sent));
+      }
+      world.pass_time(milliseconds(1));
+    }
+  };
+  flood(milliseconds(400));
+  ASSERT_GT(world.flows(), 60000U);
+  for (int n = 0; n < 10; ++n) {
+    Connection good(world, "192.0.2.9:" + std::to_string(5000 + n));
+    ASSERT_EQ(good.syn().verdict.action, Action::forward);
+    flood(milliseconds(50));
+    ASSERT_EQ(world.send(good.from_backend().syn().ack(1001)).verdict.action, Action::forward) << n;
+    flood(milliseconds(50));
+    ASSERT_EQ(world.send(good.from_client().ack(500001)).verdict.action, Action::forward) << n;
+  }
+}
+
+TEST(Flow, Rfc6888_AFullTableOfLiveFlowsRefusesTheNewOne) {
   World world(rules_with({{.name = "web"}}), 64 * 8);
   std::uint32_t open = 0;
   std::uint32_t refused = 0;

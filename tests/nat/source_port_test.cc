@@ -222,12 +222,55 @@ TEST(ReclaimedPort, the_only_closed_flow_is_found_among_live_ones) {
   }
 }
 
-TEST(ReclaimedPort, half_open_and_one_way_flows_keep_theirs) {
-  for (const FlowClass flow_class : {FlowClass::half_open, FlowClass::one_way, FlowClass::live}) {
+TEST(ReclaimedPort, live_flows_keep_theirs) {
+  Shard shard;
+  ASSERT_EQ(shard.fill(FlowClass::live).size(), kPortsOfShard);
+  EXPECT_FALSE(shard.choose(Shard::request(Shard::client(5000))));
+}
+
+TEST(ReclaimedPort, Fault11_flows_that_were_never_answered_give_theirs_up) {
+  for (const FlowClass flow_class : {FlowClass::half_open, FlowClass::one_way}) {
     Shard shard;
-    ASSERT_EQ(shard.fill(flow_class).size(), kPortsOfShard);
-    EXPECT_FALSE(shard.choose(Shard::request(Shard::client(5000))));
+    const auto flows = shard.fill(flow_class);
+    ASSERT_EQ(flows.size(), kPortsOfShard);
+    const auto source = shard.choose(Shard::request(Shard::client(5000)));
+    ASSERT_TRUE(source);
+    EXPECT_EQ(flows.at(source->port), source->reclaimed);
   }
+}
+
+TEST(ReclaimedPort, Fault10_of_those_looked_at_the_lowest_class_and_of_that_the_oldest_gives_way) {
+  Shard shard;
+  const auto flows = shard.fill(FlowClass::live);
+  std::mt19937 random(2);
+  std::vector<std::pair<std::uint16_t, FlowId>> some(flows.begin(), flows.end());
+  for (int round = 0; round < 50; ++round) {
+    // Few are not live, so that all ports are looked at, or 64 of which one gives way at the end.
+    std::shuffle(some.begin(), some.end(), random);
+    const auto set = [&](std::size_t i, FlowClass flow_class, Time last_seen) {
+      shard.table()[some[i].second].last_seen = last_seen;
+      shard.table().update(some[i].second, flow_class, seconds(240));
+    };
+    set(0, FlowClass::half_open, kNow);
+    set(1, FlowClass::one_way, kNow - seconds(9));
+    const auto source = shard.choose(Shard::request(Shard::client(5000 + static_cast<std::uint32_t>(round))));
+    ASSERT_TRUE(source);
+    EXPECT_TRUE(source->reclaimed == some[0].second || source->reclaimed == some[1].second);
+    set(0, FlowClass::live, kNow);
+    set(1, FlowClass::live, kNow);
+  }
+  // All half-open: the oldest of the first 65.
+  for (std::size_t i = 0; i < some.size(); ++i) {
+    shard.table()[some[i].second].last_seen = kNow - seconds(static_cast<int>(i % 200));
+    shard.table().update(some[i].second, FlowClass::half_open, seconds(240));
+  }
+  int young = 0;
+  for (std::uint32_t n = 0; n < 200; ++n) {
+    const auto source = shard.choose(Shard::request(Shard::client(6000 + n)));
+    ASSERT_TRUE(source);
+    young += kNow - shard.table()[source->reclaimed].last_seen < seconds(150) ? 1 : 0;
+  }
+  EXPECT_LT(young, 5) << "handshakes in progress are left alone";
 }
 
 /// A shard full of flows that the backend closed first.
