@@ -4,6 +4,7 @@ import dataclasses
 import socket
 import struct
 import typing
+import zlib
 
 from lab import packet
 from lab.config import RAW_SERVER
@@ -11,17 +12,20 @@ from lab.raw_pair import RAW_CLIENT, RAW_PORT
 
 ISN = {True: 1000, False: 5000}  # initial sequence numbers: of the client, of the server
 UNKNOWN_PORT = 39999  # where the server sends before it knows the client
+PING = 77  # identifier of echo requests
 
 
 @dataclasses.dataclass
 class Ends:
-    """The four endpoints of a conversation, and the last packet that either side got."""
+    """The four endpoints of a conversation, and the last packet that either side got, and sent in one piece."""
 
     client: tuple
     service: tuple
     hidden: tuple  # the client as the server sees it
     server: tuple = (RAW_SERVER, RAW_PORT)
     got: dict = dataclasses.field(default_factory=lambda: {True: b"", False: b""})
+    sent: dict = dataclasses.field(default_factory=lambda: {True: b"", False: b""})
+    identification: int = 0  # of the last datagram sent in fragments
 
     def pair(self, from_client):
         """Source and destination of what a side sends."""
@@ -29,7 +33,7 @@ class Ends:
 
 
 class Step(typing.NamedTuple):
-    """One packet to send: by whom, and how it is made from the Ends."""
+    """A packet, or its fragments, to send: by whom, and how it is made from the Ends."""
 
     from_client: bool
     build: typing.Callable
@@ -57,18 +61,49 @@ def S(*arguments, **fields):
     return _tcp(False, *arguments, **fields)
 
 
-def datagram(from_client, data):
-    return Step(from_client, lambda ends: packet.udp(*ends.pair(from_client), data))
+def datagram(from_client, data, **fields):
+    return Step(from_client, lambda ends: packet.udp(*ends.pair(from_client), data, **fields))
 
 
-def complaint(from_client, kind, code, rest=0, quoted=None):
-    """An ICMP error about the last packet that the sender got; of it, `quoted` bytes."""
+def ping(data, **fields):
+    """An echo request of the client to the service's address."""
+    return Step(True, lambda ends: packet.icmp(ends.client[0], ends.service[0], 8, 0, PING << 16 | 1, data, **fields))
+
+
+def complaint(from_client, kind, code, rest=0, quoted=None, forge=None, sender=None, receiver=None, tail=b""):
+    """An ICMP error about the last packet that the sender got; of it, `quoted` bytes, which `forge` can change.
+
+    `sender` and `receiver` stand for other addresses than those of the two sides; `tail` follows the quotation.
+    """
 
     def build(ends):
         source, destination = ends.pair(from_client)
-        return packet.icmp(source[0], destination[0], kind, code, rest, ends.got[from_client][:quoted])
+        quotation = ends.got[from_client][:quoted]
+        if forge:
+            quotation = forge(quotation)
+        return packet.icmp(sender or source[0], receiver or destination[0], kind, code, rest, quotation + tail)
 
     return Step(from_client, build)
+
+
+def cut(step, *borders, **fields):
+    """The packet of a step in fragments that end at these multiples of 8."""
+    borders = (0, *borders, None)
+    return pieces(step, *zip(borders, borders[1:]), **fields)
+
+
+def pieces(step, *ranges, order=None, tos=()):
+    """Of the packet of a step, the fragments from byte to byte, in the given order, each with its TOS. They need not be all, or
+    disjoint. Behind its two ends a range may say whether more follow, and where it is placed."""
+
+    def build(ends):
+        data = step.build(ends)
+        ends.identification += 1
+        marks = tos or [0] * len(ranges)
+        cuts = [packet.piece(data, *one[:2], ends.identification, *one[2:], tos=mark) for one, mark in zip(ranges, marks)]
+        return [cuts[index] for index in (range(len(cuts)) if order is None else order)]
+
+    return Step(step.from_client, build)
 
 
 def play(pair, ends, steps):
@@ -76,10 +111,15 @@ def play(pair, ends, steps):
     record = []
     for step in steps:
         send = pair.from_client if step.from_client else pair.from_server
-        arrived = dict(zip((True, False), send(step.build(ends))))
+        built = step.build(ends)
+        packets = [built] if isinstance(built, bytes) else built
+        if len(packets) == 1:
+            ends.sent[step.from_client] = packets[0]
+        arrived = dict(zip((True, False), send(*packets)))
         for to_client, packets in arrived.items():
             for data in packets:
-                ends.got[to_client] = data
+                if data[9] != packet.ICMP:  # no error is about an error
+                    ends.got[to_client] = data
                 _learn(ends, to_client, data)
         record.append([
             f"{'client' if to_client else 'server'} gets {describe(data, ends)}"
@@ -90,44 +130,61 @@ def play(pair, ends, steps):
 
 def _learn(ends, to_client, data):
     """The server learns from what it gets which port hides the client."""
+    if to_client or packet.is_fragment(data):
+        return
     found = packet.parse(data)
-    if not to_client and found.protocol != packet.ICMP and found.source[0] == ends.hidden[0]:
+    if found.protocol != packet.ICMP and found.source[0] == ends.hidden[0]:
         ends.hidden = found.source
 
 
 def describe(data, ends):
     """A packet without what may differ: times to live, identifications, and the port that hides the client."""
+    head = packet.header_length(data)
+    notes = (f" TOS {data[1]}" if data[1] else "") + (f" IP options {data[20:head].hex()}" if head > 20 else "")
+    if packet.is_fragment(data):
+        return f"{socket.inet_ntoa(data[12:16])} > {socket.inet_ntoa(data[16:20])}{notes} fragment {packet.place(data)}"
     found = packet.parse(data)
-    way = f"{_name(found.source, ends)} > {_name(found.destination, ends)}"
+    way = f"{name(found.source, ends)} > {name(found.destination, ends)}{notes}"
     if found.protocol == packet.UDP:
-        return f"{way} UDP {found.payload!r}"
+        return f"{way} UDP {shown(found.payload)}"
     if found.protocol == packet.ICMP:
-        return f"{way} ICMP {found.icmp} about {_quoted(found.payload, ends)}"
+        content = shown(found.payload) if found.icmp[0] in (0, 8) else f"about {_quoted(found.payload, ends)}"
+        return f"{way} ICMP {found.icmp} {content}"
     return (f"{way} TCP {found.flags or '-'} seq {found.seq} ack {found.ack} window {found.window} urgent {found.urgent} "
-            f"options {found.options.hex()} {found.payload!r}")
+            f"options {found.options.hex()} {shown(found.payload)}")
+
+
+def shown(payload):
+    return repr(payload) if len(payload) <= 64 else f"{len(payload)} bytes {zlib.crc32(payload):08x}"
 
 
 def _quoted(data, ends):
-    """An ICMP error's quotation: its ends, TCP's sequence number or UDP's length, and whether its checksums still fit."""
-    if len(data) < 28:
+    """An ICMP error's quotation: its ends, TCP's sequence number or UDP's length, whether the transport part is as one of them sent it,
+    and whether its checksums still fit."""
+    head = packet.header_length(data) if data else 0
+    if len(data) < head + 8 or head < 20:
         return data.hex()
-    whole = len(data) == struct.unpack_from("!H", data, 2)[0]
-    fault = packet.fault(data) if whole else "IPv4 checksum" if packet.ones_sum(data[:20]) else ""
-    ports = struct.unpack_from("!HH", data, 20)
+    total = struct.unpack_from("!H", data, 2)[0]
+    fault = packet.fault(data) if len(data) >= total else "IPv4 checksum" if packet.ones_sum(data[:head]) else ""
+    body = data[head:total]
+    ports = struct.unpack_from("!HH", body)
     source, destination = ((socket.inet_ntoa(data[at:at + 4]), port) for at, port in zip((12, 16), ports))
-    detail = data[24:26 if data[9] == packet.UDP else 28].hex()
-    return f"{_name(source, ends)} > {_name(destination, ends)} protocol {data[9]} {detail} {fault}"
+    detail = body[4:6 if data[9] == packet.UDP else 8].hex()
+    sent = any(body == one[packet.header_length(one):][:len(body)] for one in ends.sent.values() if one)
+    return (f"{name(source, ends)} > {name(destination, ends)} protocol {data[9]} {detail} {len(data)} bytes, IP options "
+            f"{data[20:head].hex()}{', as sent' if sent else ''} {fault} {data[total:].hex()}")
 
 
-def _name(endpoint, ends):
-    for name in ("client", "service", "hidden", "server"):
-        known = getattr(ends, name)
+def name(endpoint, ends, roles=("client", "service", "hidden", "server")):
+    for role in roles:
+        known = getattr(ends, role)
         if endpoint == known or endpoint == (known[0], 0):
-            return name
+            return role
     return f"{endpoint[0]}:{endpoint[1]}"
 
 
 def ends_of(index, vip, masquerade):
     """The endpoints of the conversation number `index`; `masquerade` is None where the server sees the client itself."""
     client = (RAW_CLIENT, 40000 + index)
-    return Ends(client, (vip, RAW_PORT), (masquerade, UNKNOWN_PORT) if masquerade else client)
+    hidden = (masquerade, UNKNOWN_PORT) if masquerade else client
+    return Ends(client, (vip, RAW_PORT), hidden, identification=100 * index)

@@ -26,23 +26,27 @@ class KernelNat:
         self._gateway.ip(*(f"addr del {address}/32 dev lo" for address in self._addresses))
 
     def _ruleset(self):
-        translate, hide = [], []
+        translate, hide, help_ftp = [], [], []
         for vip, service, protocol in self._offered():
             backend = service["backends"][0]
             target, port = backend["address"], backend.get("port", service["port"])
             translate.append(f"ip daddr {vip} {protocol} dport {service['port']} dnat to {target}:{port}")
+            if service.get("helper") == "ftp":
+                help_ftp.append(f"ip daddr {vip} {protocol} dport {service['port']} ct helper set \"ftp-tcp\"")
             if service["source"] == "masquerade":
                 hide.append(f"ct status dnat ip daddr {target} {protocol} dport {port} snat to {MASQUERADE}")
-        guard = ["iifname public oifname private ct status & dnat == 0 reject with icmp type admin-prohibited"]
+        guard = ["iifname public oifname private ct direction original ct status & dnat == 0 reject with icmp type admin-prohibited"]
         chains = {
             "invalid": ("filter hook prerouting priority mangle", ["ct state invalid drop"]),
+            "help": ("filter hook prerouting priority mangle", help_ftp),
             "arriving": ("nat hook prerouting priority dstnat", translate),
             "own": ("nat hook output priority -100", translate),
             "leaving": ("nat hook postrouting priority srcnat", hide),
             "guard": ("filter hook forward priority filter", guard if self._config["kernel"]["guard"] else []),
         }
         body = "\n".join(f"chain {name} {{ type {hook};\n" + "\n".join(rules) + "\n}" for name, (hook, rules) in chains.items())
-        return f"table ip lab {{\n{body}\n}}\n"
+        helper = 'ct helper ftp-tcp {\ntype "ftp" protocol tcp;\n}\n' if help_ftp else ""
+        return f"table ip lab {{\n{helper}{body}\n}}\n"
 
     def _offered(self):
         """(VIP, service, protocol), one by one."""

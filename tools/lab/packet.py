@@ -6,6 +6,7 @@ import struct
 
 TCP, UDP, ICMP = 6, 17, 1
 FLAGS = "FSRPAUEC"  # from the lowest bit on
+DONT_FRAGMENT, MORE_FRAGMENTS, _OFFSET = 0x4000, 0x2000, 0x1FFF
 
 
 def ones_sum(data):
@@ -32,32 +33,95 @@ def flag_names(bits):
     return "".join(name for bit, name in enumerate(FLAGS) if bits >> bit & 1)
 
 
-def ipv4(source, destination, protocol, payload, ttl=64, identification=1):
-    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), identification, 0x4000, ttl, protocol, 0)
-    head += socket.inet_aton(source) + socket.inet_aton(destination)
-    return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + payload
+def ipv4(source, destination, protocol, payload, ttl=64, identification=1, tos=0, fragment=DONT_FRAGMENT, ip_options=b""):
+    """`fragment`: flags, and the offset in units of 8 bytes. `ip_options` fill words of 4 bytes."""
+    length = 20 + len(ip_options)
+    head = struct.pack("!BBHHHBBH", 0x40 | length // 4, tos, length + len(payload), identification, fragment, ttl, protocol, 0)
+    head += socket.inet_aton(source) + socket.inet_aton(destination) + ip_options
+    return sealed(head) + payload
 
 
-def tcp(source, destination, flags, seq=0, ack=0, window=64240, options=b"", payload=b"", urgent=0):
-    """A packet from (address, port) to (address, port); `flags` as letters of FLAGS."""
+def sealed(head):
+    """An IPv4 header with its right checksum."""
+    return head[:10] + struct.pack("!H", checksum(head[:10] + b"\0\0" + head[12:])) + head[12:]
+
+
+def tcp(source, destination, flags, seq=0, ack=0, window=64240, options=b"", payload=b"", urgent=0, **ip):
+    """A packet from (address, port) to (address, port); `flags` as letters of FLAGS; `ip` as for ipv4()."""
     options += b"\1" * (-len(options) % 4)
     offset = (20 + len(options)) << 2
     head = struct.pack("!HHIIBBHHH", source[1], destination[1], seq % 2**32, ack % 2**32, offset, flag_bits(flags), window,
                        0, urgent)
     segment = head + options + payload
     check = checksum(pseudo_header(source[0], destination[0], TCP, len(segment)) + segment)
-    return ipv4(source[0], destination[0], TCP, segment[:16] + struct.pack("!H", check) + segment[18:])
+    return ipv4(source[0], destination[0], TCP, segment[:16] + struct.pack("!H", check) + segment[18:], **ip)
 
 
-def udp(source, destination, payload=b""):
+def udp(source, destination, payload=b"", summed=True, **ip):
     head = struct.pack("!HHHH", source[1], destination[1], 8 + len(payload), 0)
     check = checksum(pseudo_header(source[0], destination[0], UDP, 8 + len(payload)) + head + payload) or 0xFFFF
-    return ipv4(source[0], destination[0], UDP, head[:6] + struct.pack("!H", check) + payload)
+    return ipv4(source[0], destination[0], UDP, head[:6] + struct.pack("!H", check if summed else 0) + payload, **ip)
 
 
-def icmp(source, destination, kind, code, rest=0, payload=b""):
+def icmp(source, destination, kind, code, rest=0, payload=b"", **ip):
     head = struct.pack("!BBHI", kind, code, 0, rest)
-    return ipv4(source, destination, ICMP, head[:2] + struct.pack("!H", checksum(head + payload)) + head[4:] + payload)
+    return ipv4(source, destination, ICMP, head[:2] + struct.pack("!H", checksum(head + payload)) + head[4:] + payload, **ip)
+
+
+def piece(data, begin, end, identification, more=None, at=None, tos=0):
+    """A fragment: the bytes from `begin` to `end` (None: all that are left) of a packet's payload, placed at `at`, by default where they
+    were. By default more follow unless all that were left are there."""
+    head = header_length(data)
+    body = data[head:]
+    more = end is not None if more is None else more
+    fragment = (begin if at is None else at) // 8 | (MORE_FRAGMENTS if more else 0)
+    fixed = struct.pack("!BBHHH", data[0], tos, head + len(body[begin:end]), identification, fragment)
+    return sealed(fixed + data[8:head]) + body[begin:end]
+
+
+def is_fragment(data):
+    return struct.unpack_from("!H", data, 6)[0] & (MORE_FRAGMENTS | _OFFSET) != 0
+
+
+def header_length(data):
+    return (data[0] & 15) * 4
+
+
+def place(data):
+    """A fragment's first byte and the one behind its last, within the payload, and whether more follow."""
+    word, total = struct.unpack_from("!H", data, 6)[0], struct.unpack_from("!H", data, 2)[0]
+    begin = (word & _OFFSET) * 8
+    return begin, begin + total - header_length(data), word & MORE_FRAGMENTS != 0
+
+
+def whole(packets):
+    """The packets, with fragments put together to datagrams, each where its last came. What lacks a piece comes as it is, last."""
+    done, waiting = [], {}
+    for data in packets:
+        if not is_fragment(data):
+            done.append(data)
+            continue
+        key = data[4:6] + data[9:10] + data[12:20]
+        pieces = waiting.setdefault(key, {})
+        begin, end, more = place(data)
+        pieces[begin] = (end, more, data)
+        if joined := _joined(pieces):
+            done.append(joined)
+            del waiting[key]
+    return done + [data for pieces in waiting.values() for _, _, data in pieces.values()]
+
+
+def _joined(pieces):
+    """The datagram of {begin: (end, more, fragment)}, or None while a piece is missing."""
+    at, body, more = 0, b"", True
+    while more:
+        if at not in pieces:
+            return None
+        at, more, data = pieces[at]
+        body += data[header_length(data):header_length(data) + at - len(body)]
+    first = pieces[0][2]
+    head = first[:2] + struct.pack("!H", header_length(first) + len(body)) + first[4:6] + b"\0\0" + first[8:header_length(first)]
+    return sealed(head) + body
 
 
 @dataclasses.dataclass
@@ -80,7 +144,7 @@ class Packet:
 
 def parse(data):
     """Reads a packet that is at least as long as its headers."""
-    head = (data[0] & 15) * 4
+    head = header_length(data)
     protocol = data[9]
     source, destination = socket.inet_ntoa(data[12:16]), socket.inet_ntoa(data[16:20])
     body = data[head:struct.unpack_from("!H", data, 2)[0]]
@@ -105,7 +169,7 @@ def fault(data, partial=False):
     """
     if len(data) < 20 or data[0] >> 4 != 4 or struct.unpack_from("!H", data, 2)[0] > len(data):
         return "IPv4 length"
-    head = (data[0] & 15) * 4
+    head = header_length(data)
     body = data[head:struct.unpack_from("!H", data, 2)[0]]
     protocol = data[9]
     if ones_sum(data[:head]):
