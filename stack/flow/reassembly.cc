@@ -16,6 +16,12 @@ constexpr std::uint8_t kEcnMask = 3;
 constexpr std::uint8_t kNotEct = 0;
 constexpr std::uint8_t kCongestion = 3;
 
+constexpr std::size_t kMaxHeader = 60;  // RFC 791 §3.1: IHL is at most 15 words
+
+constexpr std::uint8_t ecn_bit(std::uint8_t codepoint) {
+  return static_cast<std::uint8_t>(1U << codepoint);
+}
+
 std::size_t transport_header(std::uint8_t protocol) {
   switch (static_cast<Protocol>(protocol)) {
     case Protocol::tcp:
@@ -28,141 +34,151 @@ std::size_t transport_header(std::uint8_t protocol) {
   return 0;
 }
 
-}  // namespace
-
 /// What is wrong with a fragment by itself.
-Reason Reassembly::objection(const Ipv4View& fragment) {
+Reason objection(const Ipv4View& fragment) {
   const std::size_t length = fragment.payload().size();
   const std::size_t offset = fragment.fragment_offset();
   if (length == 0 || (fragment.more_fragments() && length % 8 != 0)) return Reason::fragment_length;
-  if (offset + length + fragment.header_length() > kMaxPacketSize) return Reason::fragment_too_long;
   // RFC 1858 §3 and RFC 3128: no fragment border within what filters look at.
   const bool parts_header = offset == 0 && length < transport_header(fragment.protocol());
   const bool begins_in_tcp_header = offset == 8 && static_cast<Protocol>(fragment.protocol()) == Protocol::tcp;
   return parts_header || begins_in_tcp_header ? Reason::fragment_tiny : Reason::none;
 }
 
+}  // namespace
+
 Reassembly::Result Reassembly::add(const Ipv4View& fragment, Time now) {
-  const Key key{fragment.source(), fragment.destination(), fragment.id(), fragment.protocol()};
-  std::size_t index = find(key);
-  const Reason objectionable = objection(fragment);
-  if (objectionable != Reason::none) {
-    // The datagram cannot become whole any more.
-    if (objectionable == Reason::fragment_too_long && index < datagrams_.size()) discard(*datagrams_[index]);
-    return {.reason = objectionable};
-  }
-  if (index == datagrams_.size()) index = begin_datagram(key, now);
-  Datagram& datagram = *datagrams_[index];
-  if (datagram.is_discarded) return {.reason = Reason::fragment_overlap};
+  if (const Reason reason = objection(fragment); reason != Reason::none) return {.reason = reason};
+  Datagram& datagram =
+      datagram_of({fragment.source(), fragment.destination(), fragment.id(), fragment.protocol()}, now);
+  if (datagram.is_discarded()) return {.reason = datagram.discarded_for};
   const Reason reason = insert(datagram, fragment);
+  if (reason != Reason::none) discard(datagram, reason);
   if (reason != Reason::none || !datagram.is_complete()) return {.reason = reason};
   const Packet whole = assemble(datagram);
-  remove(find(key));  // making room may have moved it
+  remove(oldest([&](const Datagram& other) { return &other == &datagram; }));
   return {.reason = Reason::none, .whole = whole};
 }
 
-std::size_t Reassembly::find(const Key& key) const {
-  const auto found = std::find_if(datagrams_.begin(), datagrams_.end(), [&](const auto& d) { return d->key == key; });
-  return static_cast<std::size_t>(found - datagrams_.begin());
+Reassembly::Datagram& Reassembly::datagram_of(const Key& key, Time now) {
+  const auto found = oldest([&](const Datagram& datagram) { return datagram.key == key; });
+  return found != datagrams_.end() ? **found : begin_datagram(key, now);
 }
 
-std::size_t Reassembly::begin_datagram(const Key& key, Time now) {
-  const auto of_source = [&](const auto& datagram) { return datagram->key.source == key.source; };
-  const auto count = std::count_if(datagrams_.begin(), datagrams_.end(), of_source);
-  if (static_cast<std::size_t>(count) >= kMaxDatagramsOfSource) {
-    const auto oldest = std::find_if(datagrams_.begin(), datagrams_.end(), of_source);
-    remove(static_cast<std::size_t>(oldest - datagrams_.begin()));
+Reassembly::Datagram& Reassembly::begin_datagram(const Key& key, Time now) {
+  const auto of_source = [&](const Datagram& datagram) { return datagram.key.source == key.source; };
+  const auto own_oldest = oldest(of_source);
+  const auto source = own_oldest != datagrams_.end() ? (*own_oldest)->source : std::make_shared<Source>();
+  if (source->datagrams == kMaxDatagramsOfSource) {
+    remove(own_oldest);
   } else if (datagrams_.size() == kMaxDatagrams) {
-    remove(0);
+    remove(oldest_of_busiest([](const Datagram&) { return true; }));
   }
-  datagrams_.push_back(std::make_unique<Datagram>());
-  datagrams_.back()->key = key;
-  datagrams_.back()->deadline = now + kTimeout;
-  return datagrams_.size() - 1;
+  Datagram& datagram = *datagrams_.emplace_back(std::make_unique<Datagram>());
+  datagram.key = key;
+  datagram.source = source;
+  datagram.deadline = now + kTimeout;
+  ++source->datagrams;
+  return datagram;
 }
 
-/// Lets others give way until `datagram` may have so many bytes more: those of the same source first, where it has its
-/// share, else the oldest.
-bool Reassembly::make_room(const Datagram& datagram, std::size_t bytes) {
-  const auto remove_oldest = [&](const auto& gives_way) {
-    const auto victim = std::find_if(datagrams_.begin(), datagrams_.end(), [&](const auto& other) {
-      return other.get() != &datagram && other->bytes > 0 && gives_way(*other);
-    });
-    if (victim == datagrams_.end()) return false;
-    remove(static_cast<std::size_t>(victim - datagrams_.begin()));
-    return true;
-  };
-  const auto of_source = [&](const Datagram& other) { return other.key.source == datagram.key.source; };
-  const auto source_bytes = [&] {
-    std::size_t sum = 0;
-    for (const auto& other : datagrams_) sum += of_source(*other) ? other->bytes : 0;
-    return sum;
-  };
-  while (source_bytes() + bytes > kMaxBytesOfSource) {
-    if (!remove_oldest(of_source)) return false;
-  }
-  while (bytes_ + bytes > kMaxBytes) {
-    if (!remove_oldest([](const Datagram&) { return true; })) return false;
-  }
-  return true;
+template <typename Applies>
+Reassembly::Datagrams::iterator Reassembly::oldest(Applies&& applies) {
+  return std::find_if(datagrams_.begin(), datagrams_.end(), [&](const auto& datagram) { return applies(*datagram); });
 }
 
+/// Of the datagrams to which something applies: the oldest of the source that has most datagrams here.
+template <typename Applies>
+Reassembly::Datagrams::iterator Reassembly::oldest_of_busiest(Applies&& applies) {
+  auto found = datagrams_.end();
+  for (auto datagram = datagrams_.begin(); datagram != datagrams_.end(); ++datagram) {
+    if (!applies(**datagram)) continue;
+    if (found == datagrams_.end() || (*datagram)->source->datagrams > (*found)->source->datagrams) found = datagram;
+  }
+  return found;
+}
+
+/// Lets others give way until `datagram` may have so many bytes more.
+void Reassembly::make_room(const Datagram& datagram, std::size_t bytes) {
+  // Alone it always has room, so there is somebody to give way.
+  static_assert(kMaxPacketSize + kMaxPieces * (kMaxHeader + kPieceCost) <= kMaxBytesOfSource);
+  static_assert(kMaxBytesOfSource <= kMaxBytes);
+  const auto gives_way = [&](const Datagram& other) { return &other != &datagram && other.bytes > 0; };
+  while (datagram.source->bytes + bytes > kMaxBytesOfSource) {
+    remove(oldest([&](const Datagram& other) { return gives_way(other) && other.source == datagram.source; }));
+  }
+  while (bytes_ + bytes > kMaxBytes) remove(oldest_of_busiest(gives_way));
+}
+
+/// Returns why the datagram is to be discarded, if it is.
 Reason Reassembly::insert(Datagram& datagram, const Ipv4View& fragment) {
-  Piece piece;
-  piece.begin = fragment.fragment_offset();
-  piece.end = piece.begin + fragment.payload().size();
   auto& pieces = datagram.pieces;
-  const auto next = std::lower_bound(pieces.begin(), pieces.end(), piece.begin,
-                                     [](const Piece& p, std::size_t begin) { return p.begin < begin; });
-  const bool duplicate = next != pieces.end() && next->begin == piece.begin && next->end == piece.end &&
-                         fragment.more_fragments() == (piece.end != datagram.end);
+  const std::size_t begin = fragment.fragment_offset();
+  const std::size_t end = begin + fragment.payload().size();
+  const std::size_t furthest = pieces.empty() ? end : std::max<std::size_t>(end, pieces.back().end);
+  // The whole has the header of the first fragment, which may be longer than those of the others.
+  const std::size_t header = begin != 0 && datagram.has_first() ? pieces.front().header : fragment.header_length();
+  if (header + furthest > kMaxPacketSize) return Reason::fragment_too_long;
+
+  const auto next = std::lower_bound(pieces.begin(), pieces.end(), begin,
+                                     [](const Piece& piece, std::size_t at) { return piece.begin < at; });
+  const bool duplicate = next != pieces.end() && next->begin == begin && next->end == end &&
+                         fragment.more_fragments() == (end != datagram.end);
   if (duplicate) return Reason::none;
-  const bool overlaps = (next != pieces.end() && next->begin < piece.end) ||
-                        (next != pieces.begin() && std::prev(next)->end > piece.begin);
+  const bool overlaps =
+      (next != pieces.end() && next->begin < end) || (next != pieces.begin() && std::prev(next)->end > begin);
   // Two ends, or data behind the end, contradict each other as overlapping data does.
-  const bool beyond = datagram.end != 0 && (piece.end > datagram.end || !fragment.more_fragments());
-  const bool cuts = !fragment.more_fragments() && !pieces.empty() && pieces.back().end > piece.end;
-  if (overlaps || beyond || cuts) {
-    discard(datagram);
-    return Reason::fragment_overlap;
-  }
-  const auto ecn = static_cast<std::uint8_t>(datagram.ecn_seen | 1U << (fragment.tos() & kEcnMask));
-  if ((ecn & 1U << kNotEct) != 0 && (ecn & 1U << kCongestion) != 0) {  // RFC 3168 §5.3
-    discard(datagram);
-    return Reason::fragment_ecn;
-  }
-  const std::uint8_t* packet = fragment.header().data();
-  const std::size_t cost = fragment.total_length() + sizeof(Piece);
-  if (pieces.size() == kMaxPieces || !make_room(datagram, cost)) {
-    discard(datagram);
-    return Reason::fragment_limit;
-  }
-  piece.packet.assign(packet, packet + fragment.total_length());
+  const bool beyond = datagram.end != 0 && end > datagram.end;
+  const bool cuts = !fragment.more_fragments() && furthest > end;
+  if (overlaps || beyond || cuts) return Reason::fragment_overlap;
+
+  // RFC 3168 §5.3; Not-ECT beside any other codepoint is refused as Linux does (ip_frag_ecn_table).
+  const auto ecn = static_cast<std::uint8_t>(datagram.ecn_seen | ecn_bit(fragment.tos() & kEcnMask));
+  if ((ecn & ecn_bit(kNotEct)) != 0 && ecn != ecn_bit(kNotEct)) return Reason::fragment_ecn;
+
+  if (pieces.size() == kMaxPieces) return Reason::fragment_limit;
+  const std::size_t size = fragment.total_length();
+  make_room(datagram, size + kPieceCost);
+  Piece piece{.packet = std::unique_ptr<std::uint8_t[]>(new std::uint8_t[size]),  // filled here
+              .begin = static_cast<std::uint16_t>(begin),
+              .end = static_cast<std::uint16_t>(end),
+              .header = static_cast<std::uint16_t>(fragment.header_length())};
+  std::memcpy(piece.packet.get(), fragment.header().data(), size);
+  pieces.insert(next, std::move(piece));
+  charge(datagram, size + kPieceCost);
   datagram.ecn_seen = ecn;
   datagram.largest = std::max(datagram.largest, fragment.total_length());
-  datagram.present += piece.end - piece.begin;
-  if (!fragment.more_fragments()) datagram.end = piece.end;
-  datagram.bytes += cost;
-  bytes_ += cost;
-  pieces.insert(next, std::move(piece));
+  datagram.present += end - begin;
+  if (!fragment.more_fragments()) datagram.end = end;
   return Reason::none;
 }
 
-/// Frees all that came of the datagram. Its place stays taken until its time is over.
-void Reassembly::discard(Datagram& datagram) {
-  bytes_ -= datagram.bytes;
-  datagram.bytes = 0;
-  datagram.is_discarded = true;
-  datagram.pieces = {};
+void Reassembly::charge(Datagram& datagram, std::size_t bytes) {
+  datagram.bytes += bytes;
+  datagram.source->bytes += bytes;
+  bytes_ += bytes;
 }
 
-void Reassembly::remove(std::size_t index) {
-  bytes_ -= datagrams_[index]->bytes;
-  datagrams_.erase(datagrams_.begin() + static_cast<std::ptrdiff_t>(index));
+/// Frees all that came of the datagram. Its place stays taken until its time is over.
+void Reassembly::discard(Datagram& datagram, Reason reason) {
+  datagram.source->bytes -= datagram.bytes;
+  bytes_ -= datagram.bytes;
+  datagram.bytes = 0;
+  datagram.pieces = std::vector<Piece>();  // the list itself, too
+  datagram.discarded_for = reason;
+}
+
+void Reassembly::remove(Datagrams::iterator datagram) {
+  Source& source = *(*datagram)->source;
+  --source.datagrams;
+  source.bytes -= (*datagram)->bytes;
+  bytes_ -= (*datagram)->bytes;
+  datagrams_.erase(datagram);
 }
 
 Ipv4View Reassembly::first_fragment(const Datagram& datagram) {
-  return *Ipv4View::parse(datagram.pieces.front().packet);
+  const Piece& first = datagram.pieces.front();
+  return *Ipv4View::parse({first.packet.get(), first.header + first.length()});
 }
 
 /// The first fragment's header (RFC 791 §3.2), and the payload of all.
@@ -174,12 +190,11 @@ Packet Reassembly::assemble(const Datagram& datagram) {
   std::uint8_t* ip = memory.get();
   std::memcpy(ip, first.header().data(), header);
   for (const Piece& piece : datagram.pieces) {
-    const std::size_t length = piece.end - piece.begin;
-    std::memcpy(ip + header + piece.begin, piece.packet.data() + piece.packet.size() - length, length);
+    std::memcpy(ip + header + piece.begin, piece.packet.get() + piece.header, piece.length());
   }
   store16(ip + ipv4::kTotalLength, static_cast<std::uint16_t>(size));
   store16(ip + ipv4::kFragment, first.dont_fragment() ? ipv4::kDontFragment : 0);
-  if ((datagram.ecn_seen & 1U << kCongestion) != 0) ip[ipv4::kTos] |= kCongestion;
+  if ((datagram.ecn_seen & ecn_bit(kCongestion)) != 0) ip[ipv4::kTos] |= kCongestion;
   store16(ip + ipv4::kChecksum, 0);
   store16(ip + ipv4::kChecksum, static_cast<std::uint16_t>(~checksum_sum({ip, header})));
   return {.bytes = {ip, size}, .virtio = {}, .fragment_size = datagram.largest};

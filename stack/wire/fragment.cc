@@ -22,8 +22,9 @@ std::size_t copy_header(std::span<const std::uint8_t> header, std::uint8_t* to) 
   std::size_t length = ipv4::kMinHeader;
   auto left = header.subspan(ipv4::kMinHeader);
   while (!left.empty() && left[0] != kEndOfList) {
-    const std::size_t size = left[0] == kNoOperation ? 1 : left.size() < 2 ? 0 : left[1];
-    if (size == 0 || size > left.size()) break;
+    const bool has_length = left[0] != kNoOperation;
+    const std::size_t size = !has_length ? 1 : left.size() < 2 ? 0 : left[1];
+    if (size < (has_length ? 2U : 1U) || size > left.size()) break;
     if ((left[0] & kCopied) != 0) {
       std::memcpy(to + length, left.data(), size);
       length += size;

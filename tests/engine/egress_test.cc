@@ -187,6 +187,20 @@ TEST(Egress, Rfc5508Req4_ErrorsFromTheWayKeepTheirSource) {
       << "traceroute from a private host shows the way";
 }
 
+TEST(Egress, Rfc5508Req4_AnErrorAboutAPingFindsItsSender) {
+  World world(egress_rules());
+  const Outcome ping = world.send(echo_request("10.1.0.5", "198.51.100.7", 77).payload("are you there?"));
+  for (const std::size_t quoted : {28U, 42U}) {
+    const Outcome error = world.send(icmp_error("192.0.2.99", "203.0.113.10", 11, 0).quoting(ping.out.at(0), quoted));
+    EXPECT_EQ(error.text(), "icmp 192.0.2.99 > 10.1.0.5 type 11 code 0 about protocol 1 10.1.0.5 > 198.51.100.7");
+    EXPECT_EQ(error.out.at(0).bytes()[52] << 8 | error.out[0].bytes()[53], 77) << "its own identifier";
+  }
+  const WirePacket reply = echo_reply("198.51.100.7", "203.0.113.10", 77).build();
+  const WirePacket nested = icmp_error("198.51.100.7", "203.0.113.10", 3, 1).quoting(reply).build();
+  EXPECT_EQ(world.send(icmp_error("192.0.2.99", "198.51.100.7", 11, 0).quoting(nested)).verdict.action, Action::drop)
+      << "RFC 1122, section 3.2.2: no error about an error";
+}
+
 TEST(Egress, Rfc5508Req5_ErrorsFromInsideComeFromTheVip) {
   World world(egress_rules());
   const std::string outside = outside_of(world, kHost, kRemote).to_string();

@@ -215,6 +215,42 @@ TEST_P(Ftp, BothEndsAreResetWithTheNumbersThatTheyKnow) {
   EXPECT_EQ(sequence(resets[1]), 1001 + static_cast<int>(port.size()));
 }
 
+TEST_P(Ftp, DataConnectionsGoOnOverAReloadThatKeepsTheirService) {
+  Control control(world_);
+  const std::string first = endpoint_in(control.backend_says("227 Passive (10,0,0,4,200,10)\r\n"));
+  const std::string source = open_data(world_, "198.51.100.7:50000", first, "10.0.0.4:51210");
+  const std::string second = endpoint_in(control.backend_says("227 Passive (10,0,0,4,200,11)\r\n"));
+  Rules rules = ftp_rules(mode());
+  rules.vips[0].services.insert(rules.vips[0].services.begin(), rules_with({{.name = "web"}}).vips[0].services.front());
+  world_.reload(rules);
+  world_.pass_time(seconds(1));
+  EXPECT_EQ(world_.send(tcp("10.0.0.4:51210", source).seq(91).ack(75).payload("file")).verdict.action, Action::forward);
+  open_data(world_, "198.51.100.7:50001", second, "10.0.0.4:51211");
+  rules.vips[0].services[1].helper = Helper::none;
+  world_.reload(rules);
+  world_.pass_time(seconds(1));
+  EXPECT_EQ(world_.flows(), 1U) << "the control connection goes on without a helper's help";
+  EXPECT_EQ(world_.sent_meanwhile().size(), 4U);
+}
+
+TEST_P(Ftp, AnIcmpErrorQuotesTheNumberThatTheSenderKnows) {
+  Control control(world_);
+  const std::string said = "227 Entering Passive Mode (10,0,0,4,200,10).\r\n";
+  const std::string read = control.backend_says(said);
+  const auto own = static_cast<std::uint32_t>(5001 + said.size());
+  const auto seen = static_cast<std::uint32_t>(5001 + read.size());
+  ASSERT_NE(own, seen);
+  ASSERT_EQ(world_.send(tcp(kBackend, control.seen()).seq(own).ack(1001).payload_of(1400)).verdict.action,
+            Action::forward);
+  const WirePacket quoted = tcp(kVip, kClient).seq(seen).ack(1001).payload_of(1400).build();
+  const Outcome error = world_.send(icmp_error("192.0.2.99", "203.0.113.10", 3, 4).mtu(1300).quoting(quoted));
+  ASSERT_EQ(error.verdict.action, Action::forward) << name_of(error.verdict.reason);
+  const auto bytes = error.out.at(0).bytes();
+  EXPECT_EQ(static_cast<std::uint32_t>(bytes[52]) << 24 | static_cast<std::uint32_t>(bytes[53]) << 16 |
+                static_cast<std::uint32_t>(bytes[54]) << 8 | bytes[55],
+            own);
+}
+
 TEST_P(Ftp, Rfc4787Req10_Rfc5382Req6_ServicesWithoutTheHelperAreLeftAlone) {
   Rules rules = ftp_rules(mode());
   rules.vips[0].services[0].helper = Helper::none;

@@ -29,11 +29,16 @@ std::vector<std::uint8_t> joined(const std::vector<WirePacket>& fragments, std::
 }
 
 TEST(SendAsItCame, Rfc791_cuts_at_multiples_of_eight_and_loses_nothing) {
-  for (const std::size_t length : {0U, 1U, 7U, 8U, 100U, 1472U, 1473U, 4000U, 65507U}) {
+  for (const std::size_t length : {0U, 1U, 7U, 8U, 100U, 187U, 1472U, 1473U, 4000U, 65507U}) {
     const WirePacket whole = datagram(length).build();
-    for (const std::size_t size : {28U, 68U, 576U, 577U, 1499U, 1500U, 65535U}) {
+    for (const std::size_t size : {28U, 68U, 119U, 576U, 577U, 1499U, 1500U, 65535U}) {
       const auto payload = Ipv4View::parse(whole.bytes())->payload();
-      EXPECT_TRUE(std::ranges::equal(joined(fragments_of(whole, size), size), payload)) << length << " in " << size;
+      const auto fragments = fragments_of(whole, size);
+      EXPECT_TRUE(std::ranges::equal(joined(fragments, size), payload)) << length << " in " << size;
+      const std::size_t room = size - 20;
+      const std::size_t each = room / 8 * 8;
+      const std::size_t before_the_last = payload.size() <= room ? 0 : payload.size() - room;
+      EXPECT_EQ(fragments.size(), 1 + (before_the_last + each - 1) / each) << length << " in " << size;
     }
   }
 }
@@ -70,7 +75,9 @@ TEST(SendAsItCame, Rfc4787Req13_fragments_that_must_not_be_cut_smaller_still_say
 
 TEST(SendAsItCame, Rfc791_only_options_that_ask_for_it_are_copied) {
   // Record route (7), not copied; no-operation; loose source route (131), copied; end.
-  const auto sent = fragments_of(datagram(100).ip_options({7, 7, 4, 0, 0, 0, 0, 1, 131, 3, 4, 0}).build(), 68);
+  const WirePacket whole = datagram(100).ip_options({7, 7, 4, 0, 0, 0, 0, 1, 131, 3, 4, 0}).build();
+  const auto sent = fragments_of(whole, 68);
+  EXPECT_TRUE(std::ranges::equal(joined(sent, 68), Ipv4View::parse(whole.bytes())->payload()));
   ASSERT_GT(sent.size(), 1U);
   EXPECT_EQ(Ipv4View::parse(sent[0].bytes())->header_length(), 32U);
   const auto later = Ipv4View::parse(sent[1].bytes());
@@ -79,7 +86,7 @@ TEST(SendAsItCame, Rfc791_only_options_that_ask_for_it_are_copied) {
 }
 
 TEST(SendAsItCame, broken_options_end_the_walk) {
-  for (const std::uint8_t length : std::initializer_list<std::uint8_t>{0, 200}) {
+  for (const std::uint8_t length : std::initializer_list<std::uint8_t>{0, 1, 200}) {
     const auto sent = fragments_of(datagram(100).ip_options({131, length, 1, 1}).build(), 68);
     ASSERT_GT(sent.size(), 1U);
     EXPECT_EQ(Ipv4View::parse(sent[1].bytes())->header_length(), 20U);
