@@ -7,7 +7,7 @@ namespace {
 
 constexpr const char* kClient = "198.51.100.7:40000";
 
-TEST(Answer, TheVipAnswersPing) {
+TEST(Answer, Rfc1122_TheVipAnswersPing) {
   World world(rules_with({{.name = "web"}}));
   const Outcome outcome = world.send(echo_request("198.51.100.7", "203.0.113.10", 77).seq(3).payload_of(56).ttl(5));
   EXPECT_EQ(outcome.verdict.action, Action::reply);
@@ -50,7 +50,7 @@ TEST(Answer, UdpToAPortNobodyServesIsUnreachable) {
             "icmp 203.0.113.10 > 198.51.100.7 type 3 code 3 about protocol 17 198.51.100.7 > 203.0.113.10");
 }
 
-TEST(Answer, UnmatchedDropSaysNothing) {
+TEST(Answer, Rfc5508Req9_UnmatchedDropSaysNothing) {
   Rules rules = rules_with({{.name = "web"}});
   rules.vips[0].unmatched = Unmatched::drop;
   World world(rules);

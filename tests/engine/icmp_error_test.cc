@@ -28,7 +28,7 @@ TEST(IcmpError, Rfc5508Req5_FromThePrivateSideItComesAsTheVips) {
   EXPECT_EQ(bytes[50] << 8 | bytes[51], 80);
 }
 
-TEST(IcmpError, Rfc5508Req4_FromOutsideTheQuoteBecomesTheBackends) {
+TEST(IcmpError, Rfc5508Req4_Rfc5382Req9_FromOutsideTheQuoteBecomesTheBackends) {
   World world(rules_with({{.name = "web"}}));
   Connection connection(world, kClient);
   ASSERT_TRUE(connection.open());
@@ -46,7 +46,7 @@ TEST(IcmpError, WithPreserveTheBackendSeesTheRealSource) {
   EXPECT_EQ(outcome.text(), "icmp 192.0.2.99 > 10.0.0.2 type 3 code 4 about protocol 6 10.0.0.2 > 198.51.100.7");
 }
 
-TEST(IcmpError, EightQuotedBytesSuffice) {
+TEST(IcmpError, Rfc792_EightQuotedBytesSuffice) {
   World world(rules_with({{.name = "dns", .protocols = {Protocol::udp}, .port = 53}}));
   const Outcome query = world.send(udp(kClient, "203.0.113.10:53").payload("?"));
   const WirePacket refused = query.out[0];
@@ -65,7 +65,7 @@ TEST(IcmpError, TheQuotedPacketIsTheOneThatTheClientSentToTheByte) {
       << "addresses, ports and both checksums are back to what they were";
 }
 
-TEST(IcmpError, Rfc5508Req6_ItNeitherRefreshesNorEndsTheFlow) {
+TEST(IcmpError, Rfc5508Req6_Rfc4787Req12_Rfc5382Req10_ItNeitherRefreshesNorEndsTheFlow) {
   World world(rules_with({{.name = "dns", .protocols = {Protocol::udp}, .port = 53}}));
   const Outcome query = world.send(udp(kClient, "203.0.113.10:53").payload("?"));
   world.pass_time(std::chrono::seconds(100));

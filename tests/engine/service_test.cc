@@ -80,7 +80,7 @@ TEST(Service, ABackendOfWeightZeroGetsNoNewFlow) {
   EXPECT_EQ(world.flows(), 0U);
 }
 
-TEST(Service, Rfc4787Req9_ABackendReachesItsOwnVip) {
+TEST(Service, Rfc4787Req9_Rfc5382Req8_ABackendReachesItsOwnVip) {
   World world(rules_with({{.name = "web"}}));
   Connection hairpin(world, "10.0.0.2:40000");
   EXPECT_TRUE(hairpin.open() && hairpin.exchange());

@@ -49,13 +49,13 @@ std::string traffic(std::uint32_t workers) {
 }
 
 // Results never depend on steering, nor on the number of workers.
-TEST(Worker, TheSameTrafficGivesTheSameBytesWithAnyNumberOfWorkers) {
+TEST(Worker, BugWorkers_TheSameTrafficGivesTheSameBytesWithAnyNumberOfWorkers) {
   const std::string one = traffic(1);
   EXPECT_GT(one.size(), 100000U);
   for (const std::uint32_t workers : {2U, 3U, 4U, 7U, 64U}) EXPECT_EQ(traffic(workers), one) << workers;
 }
 
-TEST(Worker, BothDirectionsOfAFlowBelongToOneShard) {
+TEST(Worker, BugWorkers_BothDirectionsOfAFlowBelongToOneShard) {
   World world(mixed_rules());
   for (std::uint16_t port = 1024; port < 5000; ++port) {
     const std::string client = "198.51.100.7:" + std::to_string(port);

@@ -244,7 +244,7 @@ Traffic in_flight() {
   return t;
 }
 
-TEST(TcpReset, Rfc5961_OnlyAnExactRstCloses) {
+TEST(TcpReset, Rfc5961_Fault19_OnlyAnExactRstCloses) {
   struct Case {
     std::uint32_t sequence;
     TcpOutcome outcome;
@@ -279,7 +279,7 @@ TEST(TcpReset, ALateAckDoesNotMakeAnOldRstExact) {
   EXPECT_EQ(t.state(), TcpState::established);
 }
 
-TEST(TcpReset, Rfc5961_ChallengeAckPassesAndTheExactRstFollows) {
+TEST(TcpReset, Rfc5961_Fault19_ChallengeAckPassesAndTheExactRstFollows) {
   Traffic t = in_flight();
   EXPECT_EQ(t.client("R", 900), accept);
   EXPECT_EQ(t.server("A", 301, 601), accept);  // the challenge
@@ -387,7 +387,7 @@ TEST(TcpReset, WhileLiberalOnlyAnExactRstCloses) {
   EXPECT_EQ(t.state(), TcpState::close);
 }
 
-TEST(TcpReset, ForgedSynHasNoEffect) {
+TEST(TcpReset, Fault19_ForgedSynHasNoEffect) {
   Traffic t = Traffic::established();
   const TcpTrack before = t.track;
   EXPECT_EQ(t.client("S", 500), ignore);         // in the window
