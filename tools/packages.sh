@@ -4,7 +4,7 @@
 packages_build="cmake g++ ninja-build pkg-config libabsl-dev libbenchmark-dev libboost1.81-dev libcli11-dev libgmock-dev
   libgtest-dev libnl-route-3-dev libpcap-dev nlohmann-json3-dev"
 packages_demo="bind9-dnsutils curl dnsmasq-base iproute2 iputils-ping nginx python3 python3-aiosmtpd tcpdump"
-packages_test="$packages_demo ethtool lftp netbase nftables util-linux vsftpd"
+packages_test="$packages_demo ethtool lftp netbase nftables traceroute util-linux vsftpd"
 packages_bench="$packages_test iperf3"
 packages_extended="clang-14 libclang-rt-14-dev llvm-14"
 

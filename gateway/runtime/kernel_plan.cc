@@ -16,14 +16,14 @@ constexpr std::uint32_t kWrittenBack = 0;  // offsets from Config::Kernel::rule_
 constexpr std::uint32_t kPreserve = 1;     // ahead of the exceptions: replies go to clients of every address
 constexpr std::uint32_t kEgressException = 2;
 constexpr std::uint32_t kEgress = 3;
-constexpr std::uint32_t kFragNeeded = 4;
+constexpr std::uint32_t kErrors = 4;
 constexpr std::uint32_t kGuard = 5;
 constexpr std::uint32_t kMainRulePriority = 32766;  // net/ipv4/fib_rules.c
 
 constexpr std::uint8_t kFirstFreeProtocol = 5;  // RTPROT_STATIC, 4, and below are the kernel's and the administrator's
 constexpr std::uint8_t kIcmp = 1;
-constexpr std::uint16_t kFragNeededPort =
-    3 << 8 | 4;                                  // a rule sees ICMP type and code where ports would be (RFC 1191 §4)
+constexpr int kUnreachable = 3;                  // RFC 792: frag-needed (RFC 1191 §4) is one of its codes
+constexpr int kTimeExceeded = 11;                // likewise
 constexpr Ipv4Address kLinkAddress{0xa9fe5601};  // 169.254.86.1, RFC 3927
 
 using PrefixesByDevice = std::map<std::string, std::vector<Ipv4Prefix>>;
@@ -308,12 +308,20 @@ absl::Status plan_diversions(const Config& config, const KernelView& view, const
         "(whole blocks such as 10.0.0.16/28 need one rule), set \"source\": \"masquerade\", or name fewer and wider ",
         "prefixes in \"egress\" and its \"except\""));
   }
-  PolicyRule rule = rule_template(config, kFragNeeded);
+  PolicyRule rule = rule_template(config, kErrors);
   rule.incoming = "lo";
   rule.ip_protocol = kIcmp;
-  rule.first_port = rule.last_port = kFragNeededPort;
   rule.table = config.kernel.table;
-  plan.rules.push_back({rule, "frag-needed that this host sends for flows of 'preserve' and egress is translated"});
+  for (const int type : {kUnreachable, kTimeExceeded}) {  // a rule sees type and code where ports would be
+    rule.first_port = static_cast<std::uint16_t>(type << 8);
+    rule.last_port = static_cast<std::uint16_t>(type << 8 | 255);
+    plan.rules.push_back({rule, "errors that this host sends for flows of 'preserve' and egress are translated"});
+  }
+  rule.first_port = rule.last_port = 0;  // of what is forwarded a rule does not see them
+  for (const auto& [device, prefixes] : backends.preserve) {
+    rule.incoming = device;
+    plan.rules.push_back({rule, "errors of routers before 'preserve' backends are translated"});
+  }
   return absl::OkStatus();
 }
 
@@ -378,6 +386,8 @@ void plan_sysctls(const Config& config, const KernelView& view, KernelPlan& plan
   } else {
     plan.device_sysctls.push_back({{reverse_filter, "0"}, "vipgate writes packets of every source"});
   }
+  plan.device_sysctls.push_back(
+      {{absl::StrCat("net/ipv4/conf/", tun, "/accept_local"), "1"}, "errors of this host itself pass through the TUN"});
   plan.sysctls.push_back({{"net/ipv4/ip_forward", "1"}, "translated packets are forwarded"});
   // Follows ip_forward only where that changes, and is what counts for packets from the TUN.
   plan.sysctls.push_back(

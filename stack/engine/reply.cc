@@ -38,7 +38,8 @@ Verdict Engine::State::refuse(const Transit& transit, Reason reason, Time now, P
 /// would have to hide.
 Verdict Engine::State::stray(const Transit& transit, Reason reason) const {
   const Tuple& tuple = transit.tuple;
-  const bool brought_along = transit.source.preserve_backend || transit.quoted || rules->has_egress(tuple.source);
+  const bool brought_along = transit.source.preserve_backend || rules->has_egress(tuple.source) ||
+                             transit.view.protocol == Protocol::icmp;  // of any router, and so of any host
   if (!brought_along || rules->owns(tuple.destination)) return drop(reason, transit.shard);
   if (rules->find_egress(tuple.source, tuple.destination) != nullptr) return drop(reason, transit.shard);
   return {.action = Action::pass, .shard = transit.shard};

@@ -11,7 +11,6 @@ NOT_IN_FLIGHT = "an error about TCP must quote what is in flight (RFC 5927, sect
 BROKEN = "an error is dropped if the quoted IP header's checksum is wrong (RFC 5508, REQ-3); the kernel does not look"
 QUENCHED = "source quench is obsolete (RFC 6633); the kernel still translates it"
 PASSES = "what a backend of a preserve service sends and belongs to no flow is routed as it is, its errors too; the judge's rules drop it"
-NOT_FETCHED = "policy rules fetch what backends send, not what routers behind the gateway say about it: that stays untranslated"
 
 # Fragments
 OVERLAPS = "whatever overlaps discards its datagram (RFC 5722); to the kernel a piece within others is a duplicate"
@@ -51,9 +50,6 @@ DEVIATIONS = {
     "request_outside": (range(4, 7), NOT_IN_FLIGHT),
     "answer_outside": (range(5, 8), NOT_IN_FLIGHT),
     "acknowledged_long_ago": ([9, 10], NOT_IN_FLIGHT),
-    ("preserve", "request_by_a_router"): (range(4, 13), NOT_FETCHED),
-    ("preserve", "question_by_a_router"): (range(1, 10), NOT_FETCHED),
-    ("preserve", "syn_by_a_router"): ([1], NOT_FETCHED),
     ("preserve", "request_redirected_and_quenched"): ([4, 5], PASSES),
     ("preserve", "question_redirected_and_quenched"): ([1, 2], PASSES),
     "request_redirected_and_quenched": ([5], QUENCHED),

@@ -96,12 +96,14 @@ NAMESPACE_TEST(KernelNamespace, the_kernel_shows_what_was_planned) {
   const auto setup = host.make();
   const absl::Status status = host.start(*setup, tun);
   ASSERT_TRUE(status.ok()) << status;
-  EXPECT_THAT(shell("ip rule"), AllOf(HasSubstr("100:\tfrom all iif tun0 lookup main proto 86"),
-                                      HasSubstr("101:\tfrom 10.0.0.2/31 iif eth1 lookup 187 proto 86"),
-                                      HasSubstr("101:\tfrom 10.0.0.8 iif eth1 lookup 187 proto 86"),
-                                      HasSubstr("104:\tfrom all iif lo ipproto icmp dport 772 lookup 187 proto 86"),
-                                      HasSubstr("105:\tfrom all to 10.0.0.2/31 iif eth0 prohibit proto 86"),
-                                      Not(HasSubstr("iif eth1 prohibit"))));
+  EXPECT_THAT(shell("ip rule"),
+              AllOf(HasSubstr("100:\tfrom all iif tun0 lookup main proto 86"),
+                    HasSubstr("101:\tfrom 10.0.0.2/31 iif eth1 lookup 187 proto 86"),
+                    HasSubstr("101:\tfrom 10.0.0.8 iif eth1 lookup 187 proto 86"),
+                    HasSubstr("104:\tfrom all iif lo ipproto icmp dport 768-1023 lookup 187 proto 86"),
+                    HasSubstr("104:\tfrom all iif eth1 ipproto icmp lookup 187 proto 86"),
+                    HasSubstr("105:\tfrom all to 10.0.0.2/31 iif eth0 prohibit proto 86"),
+                    Not(HasSubstr("iif eth1 prohibit"))));
   EXPECT_THAT(shell("ip route"),
               AllOf(HasSubstr("203.0.113.8/29 dev tun0 proto 86 scope link"),
                     HasSubstr("203.0.113.10 dev tun0 proto 86"), HasSubstr("203.0.113.14 dev tun0 proto 86")));
@@ -181,7 +183,7 @@ NAMESPACE_TEST(KernelNamespace, check_puts_back_what_was_deleted) {
   shell("ip rule del pref 100");
   EXPECT_THAT(setup->check().value(), ElementsAre(AllOf(HasSubstr("rule 100"), HasSubstr("put back"))));
   shell("ip rule flush; ip rule add pref 32766 lookup main");  // as a network manager may do
-  EXPECT_EQ(setup->check().value().size(), 10U);
+  EXPECT_EQ(setup->check().value().size(), 12U);
   shell("ip route flush table 187; ip route del 203.0.113.10 dev tun0");
   EXPECT_EQ(setup->check().value().size(), 2U);
   shell("ip link set tun0 down");

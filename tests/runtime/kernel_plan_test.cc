@@ -78,7 +78,8 @@ TEST(KernelPlan, masquerade_needs_routes_and_the_guard) {
   EXPECT_THAT(rules_of(plan), ElementsAre("100: from all iif tun0 lookup main proto 86",
                                           "105: from all to 10.0.0.2/31 iif eth0 prohibit proto 86",
                                           "105: from all to 10.0.0.8/32 iif eth0 prohibit proto 86"));
-  EXPECT_THAT(sysctls_of(plan.device_sysctls), ElementsAre("net/ipv4/conf/tun0/rp_filter=0"));
+  EXPECT_THAT(sysctls_of(plan.device_sysctls),
+              ElementsAre("net/ipv4/conf/tun0/rp_filter=0", "net/ipv4/conf/tun0/accept_local=1"));
   EXPECT_THAT(sysctls_of(plan.sysctls), ElementsAre("net/ipv4/ip_forward=1", "net/ipv4/conf/tun0/forwarding=1"));
   EXPECT_FALSE(plan.address.has_value());
   EXPECT_THAT(plan.warnings, IsEmpty());
@@ -90,7 +91,9 @@ TEST(KernelPlan, preserve_diverts_replies_by_prefix_and_device) {
   EXPECT_THAT(rules_of(plan), ElementsAre("100: from all iif tun0 lookup main proto 86",
                                           "101: from 10.0.0.2/31 iif eth1 lookup 187 proto 86",
                                           "101: from 10.0.0.8/32 iif eth1 lookup 187 proto 86",
-                                          "104: from all iif lo ipproto icmp dport 772 lookup 187 proto 86",
+                                          "104: from all iif lo ipproto icmp dport 768-1023 lookup 187 proto 86",
+                                          "104: from all iif lo ipproto icmp dport 2816-3071 lookup 187 proto 86",
+                                          "104: from all iif eth1 ipproto icmp lookup 187 proto 86",
                                           "105: from all to 10.0.0.2/31 iif eth0 prohibit proto 86",
                                           "105: from all to 10.0.0.8/32 iif eth0 prohibit proto 86"));
 }
@@ -112,7 +115,9 @@ TEST(KernelPlan, numbers_come_from_the_configuration) {
   const KernelPlan plan = good(config, view);
   EXPECT_THAT(rules_of(plan), ElementsAre("500: from all iif vip0 lookup main proto 99",
                                           "501: from 10.0.0.2/32 iif eth1 lookup 300 proto 99",
-                                          "504: from all iif lo ipproto icmp dport 772 lookup 300 proto 99"));
+                                          "504: from all iif lo ipproto icmp dport 768-1023 lookup 300 proto 99",
+                                          "504: from all iif lo ipproto icmp dport 2816-3071 lookup 300 proto 99",
+                                          "504: from all iif eth1 ipproto icmp lookup 300 proto 99"));
   EXPECT_THAT(routes_of(plan), Contains("default dev vip0 table 300 proto 99"));
 }
 
@@ -259,7 +264,8 @@ TEST(KernelPlan, reverse_path_filter_and_ipv6) {
   view.ipv6 = true;
   const KernelPlan plan = good(example_config(), view);
   EXPECT_THAT(sysctls_of(plan.device_sysctls),
-              ElementsAre("net/ipv6/conf/tun0/disable_ipv6=1", "net/ipv4/conf/tun0/rp_filter=2"));
+              ElementsAre("net/ipv6/conf/tun0/disable_ipv6=1", "net/ipv4/conf/tun0/rp_filter=2",
+                          "net/ipv4/conf/tun0/accept_local=1"));
   ASSERT_TRUE(plan.address.has_value());
   EXPECT_EQ(plan.address->value.to_string(), "169.254.86.1/32 dev tun0 scope link");
 }
@@ -347,7 +353,8 @@ TEST(KernelPlanEgress, needs_a_table_exceptions_and_the_guard) {
                                           "102: from 10.0.0.0/24 to 172.16.0.0/12 iif eth1 lookup main proto 86",
                                           "102: from 10.0.0.0/24 to 192.168.0.0/16 iif eth1 lookup main proto 86",
                                           "103: from 10.0.0.0/24 iif eth1 lookup 187 proto 86",
-                                          "104: from all iif lo ipproto icmp dport 772 lookup 187 proto 86",
+                                          "104: from all iif lo ipproto icmp dport 768-1023 lookup 187 proto 86",
+                                          "104: from all iif lo ipproto icmp dport 2816-3071 lookup 187 proto 86",
                                           "105: from all to 10.0.0.0/24 iif eth0 prohibit proto 86"));
   EXPECT_THAT(plan.warnings, IsEmpty());
 }
@@ -430,7 +437,7 @@ TEST(KernelPlanEgress, the_default_route_alone_is_warned_of_and_used) {
   plan = good(with_egress({egress("192.0.2.0/24")}), view);
   EXPECT_THAT(plan.warnings, ElementsAre(AllOf(HasSubstr("192.0.2.0/24"), HasSubstr("has no route"))));
   EXPECT_THAT(rules_of(plan), Not(Contains(HasSubstr("192.0.2.0/24"))));
-  EXPECT_THAT(rules_of(plan), Contains(HasSubstr("dport 772")));
+  EXPECT_THAT(rules_of(plan), Contains(HasSubstr("dport 768-1023")));
 }
 
 TEST(KernelPlanEgress, the_guard_leaves_open_what_leads_to_exceptions) {

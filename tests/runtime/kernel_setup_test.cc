@@ -51,7 +51,8 @@ class KernelSetupTest : public ::testing::Test {
 
 void add_tun(FakeKernel& kernel, int index = 4) {
   kernel.link_list.push_back({.index = index, .name = "tun0", .kind = "tun", .mtu = 1500});
-  for (const char* name : {"rp_filter", "forwarding"}) kernel.sysctls[std::string("net/ipv4/conf/tun0/") + name] = "0";
+  for (const char* name : {"rp_filter", "forwarding", "accept_local"})
+    kernel.sysctls[std::string("net/ipv4/conf/tun0/") + name] = "0";
   kernel.sysctls["net/ipv6/conf/tun0/disable_ipv6"] = "0";
 }
 
@@ -85,16 +86,19 @@ TEST_F(KernelSetupTest, applies_in_an_order_without_gaps_and_takes_all_back) {
   FakeKernel kernel = host_with_tun();
   const auto setup = make(kernel);
   ASSERT_TRUE(setup->apply(config(), TunOrigin::created).ok());
-  EXPECT_THAT(kernel.log,
-              ElementsAre("net/ipv6/conf/tun0/disable_ipv6=1", "link tun0 mtu 1400 up",
-                          "+ route 203.0.113.8/29 dev tun0 proto 86", "+ route 203.0.113.10/32 dev tun0 proto 86",
-                          "+ route 203.0.113.14/32 dev tun0 proto 86", "+ route default dev tun0 table 187 proto 86",
-                          "+ rule 100: from all iif tun0 lookup main proto 86",
-                          "+ rule 101: from 10.0.0.2/31 iif eth1 lookup 187 proto 86",
-                          "+ rule 101: from 10.0.0.8/32 iif eth1 lookup 187 proto 86",
-                          "+ rule 104: from all iif lo ipproto icmp dport 772 lookup 187 proto 86",
-                          "+ rule 105: from all to 10.0.0.2/31 iif eth0 prohibit proto 86",
-                          "+ rule 105: from all to 10.0.0.8/32 iif eth0 prohibit proto 86", "net/ipv4/ip_forward=1"))
+  EXPECT_THAT(
+      kernel.log,
+      ElementsAre("net/ipv6/conf/tun0/disable_ipv6=1", "net/ipv4/conf/tun0/accept_local=1", "link tun0 mtu 1400 up",
+                  "+ route 203.0.113.8/29 dev tun0 proto 86", "+ route 203.0.113.10/32 dev tun0 proto 86",
+                  "+ route 203.0.113.14/32 dev tun0 proto 86", "+ route default dev tun0 table 187 proto 86",
+                  "+ rule 100: from all iif tun0 lookup main proto 86",
+                  "+ rule 101: from 10.0.0.2/31 iif eth1 lookup 187 proto 86",
+                  "+ rule 101: from 10.0.0.8/32 iif eth1 lookup 187 proto 86",
+                  "+ rule 104: from all iif lo ipproto icmp dport 768-1023 lookup 187 proto 86",
+                  "+ rule 104: from all iif lo ipproto icmp dport 2816-3071 lookup 187 proto 86",
+                  "+ rule 104: from all iif eth1 ipproto icmp lookup 187 proto 86",
+                  "+ rule 105: from all to 10.0.0.2/31 iif eth0 prohibit proto 86",
+                  "+ rule 105: from all to 10.0.0.8/32 iif eth0 prohibit proto 86", "net/ipv4/ip_forward=1"))
       << "forwarding comes behind the guard";
   EXPECT_EQ(log_.size(), kernel.log.size()) << "a line a change";
   EXPECT_THAT(log_, Contains("sysctl net/ipv4/ip_forward set to 1, was 0 — translated packets are forwarded"));
@@ -229,7 +233,8 @@ TEST_F(KernelSetupTest, a_predecessor_with_another_configuration_is_cleaned_up) 
   Config other = config();
   other.tun.name = "tun1";
   kernel.link_list.push_back({.index = 9, .name = "tun1", .kind = "tun", .mtu = 1500});
-  for (const char* name : {"rp_filter", "forwarding"}) kernel.sysctls[std::string("net/ipv4/conf/tun1/") + name] = "0";
+  for (const char* name : {"rp_filter", "forwarding", "accept_local"})
+    kernel.sysctls[std::string("net/ipv4/conf/tun1/") + name] = "0";
   setup = make(kernel);
   ASSERT_TRUE(setup->apply(other, TunOrigin::created).ok());
   EXPECT_THAT(log_, Contains("device tun0 deleted — vipgate ends"));
@@ -315,7 +320,7 @@ TEST_F(KernelSetupTest, check_looks_at_sysctls_when_nothing_was_reported) {
   kernel.rule_list.clear();  // not reported: found all the same, later
   std::size_t lines = 0;
   for (int i = 0; i < 30; ++i) lines += setup->check().value().size();
-  EXPECT_EQ(lines, 6U);
+  EXPECT_EQ(lines, 8U);
 }
 
 TEST_F(KernelSetupTest, check_follows_interfaces) {
@@ -348,7 +353,8 @@ TEST_F(KernelSetupTest, a_reload_brings_egress_and_takes_it_away) {
   EXPECT_THAT(kernel.log, ElementsAre("+ route default dev tun0 table 187 proto 86",
                                       "+ rule 102: from 10.0.0.0/24 to 192.168.0.0/16 iif eth1 lookup main proto 86",
                                       "+ rule 103: from 10.0.0.0/24 iif eth1 lookup 187 proto 86",
-                                      "+ rule 104: from all iif lo ipproto icmp dport 772 lookup 187 proto 86",
+                                      "+ rule 104: from all iif lo ipproto icmp dport 768-1023 lookup 187 proto 86",
+                                      "+ rule 104: from all iif lo ipproto icmp dport 2816-3071 lookup 187 proto 86",
                                       "+ rule 105: from all to 10.0.0.0/24 iif eth0 prohibit proto 86",
                                       "- rule 105: from all to 10.0.0.2/31 iif eth0 prohibit proto 86",
                                       "- rule 105: from all to 10.0.0.8/32 iif eth0 prohibit proto 86"))

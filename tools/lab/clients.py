@@ -9,21 +9,21 @@ from . import files
 from .namespace import LabError
 
 _CONNECTING_PROCESSES = 4
-_PATIENCE = 120  # seconds for a download
+_PATIENCE = 100  # seconds for a transfer
 
 
-def download(namespace, url):
+def download(namespace, url, patience=_PATIENCE):
     """Fetches a URL with curl; returns the SHA-256 of what came."""
-    with namespace.start("curl", "-sS", "--fail", "--max-time", _PATIENCE, url, stdout=subprocess.PIPE) as child:
+    with namespace.start("curl", "-sS", "--fail", "--max-time", patience, url, stdout=subprocess.PIPE) as child:
         digest = files.sha256(child.stdout)
     if child.returncode != 0:
         raise LabError(f"curl {url}: exit {child.returncode}")
     return digest
 
 
-def upload(namespace, path, url):
+def upload(namespace, path, url, patience=_PATIENCE):
     """Sends a file with curl and PUT."""
-    namespace.run("curl", "-sS", "--fail", "-T", path, url)
+    namespace.run("curl", "-sS", "--fail", "--max-time", patience, "-T", path, url)
 
 
 def download_slices(lab, url, name, count, size):

@@ -104,6 +104,26 @@ class Lab:
     def _address(namespace, address, gateway):
         namespace.ip(f"addr add {address}/24 dev eth0", "link set eth0 up", f"route add default via {gateway}")
 
+    def beyond(self, near, address, link, mtu=1500):
+        """A further host, two routers away: `near`, one of this network's hosts, and one more, with a link of this MTU between them.
+
+        `link` is the first three numbers of that link's addresses: `near` has .1, the other router .2; toward the further host it has
+        .1 of that host's /24. Returns the further host, which is in `hosts` then, too, and that router.
+        """
+        own = CLIENT if near is self.client else next(one for one, host in self.hosts.items() if host is near)
+        network, number = address.rpartition(".")[0], len(self._namespaces)
+        router, further = self._namespace(f"router{number}"), self._namespace(f"further{number}")
+        near.ip(f"link add far mtu {mtu} type veth peer name near mtu {mtu} netns {router.name}", f"addr add {link}.1/24 dev far",
+                "link set far up", f"route add {network}.0/24 via {link}.2")
+        router.ip(f"addr add {link}.2/24 dev near", "link set near up", f"route add default via {link}.1",
+                  f"link add far type veth peer name eth0 netns {further.name}", f"addr add {network}.1/24 dev far", "link set far up")
+        self._address(further, address, f"{network}.1")
+        self.gateway.ip(f"route add {network}.0/24 via {own}", f"route add {link}.0/24 via {own}")
+        for one in (near, router):
+            one.sysctl("net/ipv4/ip_forward", 1)
+        self.hosts[address] = further
+        return further, router
+
     def path(self, name):
         """A file of this run; removed with the lab."""
         return os.path.join(self.scratch, name)
