@@ -5,6 +5,7 @@
 #include <charconv>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include "fuzz/repair.h"
 #include "fuzz/rules.h"
@@ -298,7 +299,7 @@ void Peers::go_on() {
 }
 
 void Peers::repeat() {
-  if (const Datagram* before = recent(sent_, input_.byte())) send(Datagram(*before));
+  if (const Datagram* before = recent(sent_, input_.byte())) send(*before);
 }
 
 /// A router, or the one who got a packet, sends an ICMP error about it.
@@ -372,9 +373,9 @@ void Peers::send(const PacketBuilder& builder) {
   send(Datagram{{wire.bytes().begin(), wire.bytes().end()}, wire.virtio()});
 }
 
-void Peers::send(const Datagram& packet) {
+void Peers::send(Datagram packet) {  // a copy: it may be one that is forgotten now
   remember(sent_, packet);
-  for (const Datagram& piece : transforms_.apply(packet)) {
+  for (const Datagram& piece : transforms_.apply(std::move(packet))) {
     const Fate fate = trial_.send(piece, piece.bytes.back());
     for (const Datagram& out : fate.understood) remember(received_, out);
   }

@@ -38,7 +38,7 @@ class Peers {
   test::PacketBuilder segment(test::PacketBuilder builder, std::uint8_t flags);
   std::string line(Ipv4Address speaker);
   void send(const test::PacketBuilder& builder);
-  void send(const Datagram& packet);
+  void send(Datagram packet);
 
   /// One that came out, or went in, of late; none where nothing did.
   static const Datagram* recent(const std::deque<Datagram>& packets, std::size_t back);
