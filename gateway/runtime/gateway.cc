@@ -12,12 +12,16 @@
 #include "absl/strings/str_cat.h"
 #include "config/load.h"
 #include "runtime/log.h"
+#include "runtime/rules_diff.h"
 
 namespace vipgate {
 namespace {
 
 /// How often the kernel is looked at for what others have changed.
 constexpr auto kWatchInterval = std::chrono::seconds(1);
+
+/// Lines in the log at most that say what a reload has changed.
+constexpr std::size_t kMaxChangesLogged = 50;
 
 std::uint64_t random_seed() {
   std::random_device random;
@@ -125,9 +129,14 @@ void Gateway::reload() {
     log_error(absl::StrCat("reload refused: ", status.message(), "; the running configuration stays"));
     return;
   }
+  const std::vector<std::string> changes = describe_changes(config_.rules, wanted.rules);
   config_ = std::move(wanted);
   publish_rules();
-  log_info(absl::StrCat("reloaded ", options_.config_file));
+  log_info(absl::StrCat("reloaded ", options_.config_file, changes.empty() ? ": nothing changed" : ""));
+  for (std::size_t i = 0; i < std::min(changes.size(), kMaxChangesLogged); ++i) log_info("  " + changes[i]);
+  if (changes.size() > kMaxChangesLogged) {
+    log_info(absl::StrCat("  and ", changes.size() - kMaxChangesLogged, " more"));
+  }
 }
 
 /// Gives the workers the present rules, if they differ from those they have: the configuration or this host's addresses
