@@ -94,6 +94,10 @@ void Worker::set_ruleset(std::shared_ptr<const Ruleset> ruleset) {
   });
 }
 
+void Worker::ask(std::function<void(const WorkerCounters&)> answer) {
+  boost::asio::post(context_, [this, answer = std::move(answer)] { answer(counters()); });
+}
+
 WorkerCounters Worker::counters() const {
   WorkerCounters counters = counters_;
   counters.engine = engine_.counters();

@@ -49,8 +49,10 @@ class Worker final : private PacketSink {
   // The mailbox, from any thread.
   void set_ruleset(std::shared_ptr<const Ruleset> ruleset);
   void wake_for_hand_off();
+  /// Calls `answer` from the worker's thread.
+  void ask(std::function<void(const WorkerCounters&)> answer);
 
-  /// To be called after stop().
+  /// To be called after stop(), or from the worker's thread.
   WorkerCounters counters() const;
 
  private:

@@ -1,5 +1,7 @@
 #include "runtime/worker_pool.h"
 
+#include <utility>
+
 namespace vipgate {
 
 WorkerPool::WorkerPool(TunDevice& tun, const FlowMemory& memory, std::uint64_t seed,
@@ -23,6 +25,10 @@ void WorkerPool::stop() {
 
 void WorkerPool::set_ruleset(const std::shared_ptr<const Ruleset>& ruleset) {
   for (const auto& worker : workers_) worker->set_ruleset(ruleset);
+}
+
+void WorkerPool::ask(std::size_t worker, std::function<void(const WorkerCounters&)> answer) {
+  workers_[worker]->ask(std::move(answer));
 }
 
 WorkerCounters WorkerPool::counters() const {

@@ -23,6 +23,9 @@ class WorkerPool {
   void start();
   void stop();
   void set_ruleset(const std::shared_ptr<const Ruleset>& ruleset);
+  /// Calls `answer` from the worker's thread.
+  void ask(std::size_t worker, std::function<void(const WorkerCounters&)> answer);
+  std::size_t size() const { return workers_.size(); }
 
   /// The sum over all workers, to be called after stop().
   WorkerCounters counters() const;
