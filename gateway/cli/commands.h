@@ -30,4 +30,21 @@ struct ReplayCommand {
 };
 ExitCode replay(const ReplayCommand& command);
 
+/// Which running gateway a command is for.
+struct GatewayAddress {
+  std::string config_file = kDefaultConfigFile;  ///< says which socket
+  std::string socket;                            ///< empty: as the file says
+};
+
+struct StatusCommand {
+  GatewayAddress gateway;
+  bool json = false;
+};
+ExitCode status(const StatusCommand& command);
+
+struct ReloadCommand {
+  GatewayAddress gateway;
+};
+ExitCode reload(const ReloadCommand& command);
+
 }  // namespace vipgate

@@ -21,6 +21,22 @@ Example:
   tcpdump -i eth0 -w in.pcap host 203.0.113.10
   vipgate replay --config vipgate.json in.pcap --write out.pcap)";
 
+constexpr const char* kReloadFooter =
+    R"(All of the file is checked first: a bad one changes nothing, and is reported with exit code 2.
+
+Example:
+  vipgate reload)";
+
+constexpr const char* kStatusFooter = R"(Example:
+  vipgate status --json | jq .flows)";
+
+/// How commands find the running gateway.
+void add_address(CLI::App* app, vipgate::GatewayAddress& address) {
+  app->add_option("--config", address.config_file, "The gateway's configuration file, which names its socket")
+      ->capture_default_str();
+  app->add_option("--socket", address.socket, "The gateway's control socket itself");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -55,6 +71,17 @@ int main(int argc, char** argv) {
   replay_app->add_flag("--json", replay_command.json, "A JSON line per packet, and a summary as the last one");
   replay_app->add_option("--seed", replay_command.seed, "Seed of hashes and source ports")->capture_default_str();
 
+  StatusCommand status_command;
+  auto* status_app = app.add_subcommand("status", "Show how the running gateway is");
+  status_app->footer(kStatusFooter);
+  add_address(status_app, status_command.gateway);
+  status_app->add_flag("--json", status_command.json, "Everything, as JSON");
+
+  ReloadCommand reload_command;
+  auto* reload_app = app.add_subcommand("reload", "Have the running gateway read its configuration file again");
+  reload_app->footer(kReloadFooter);
+  add_address(reload_app, reload_command.gateway);
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -63,5 +90,7 @@ int main(int argc, char** argv) {
 
   if (run_app->parsed()) return run(run_command);
   if (check_app->parsed()) return check(check_command);
+  if (status_app->parsed()) return status(status_command);
+  if (reload_app->parsed()) return reload(reload_command);
   return replay(replay_command);
 }

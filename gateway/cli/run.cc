@@ -1,7 +1,10 @@
 #include <iostream>
+#include <string>
+#include <utility>
 
 #include "cli/commands.h"
 #include "config/load.h"
+#include "control/server.h"
 #include "device/netlink.h"
 #include "runtime/gateway.h"
 #include "runtime/log.h"
@@ -16,8 +19,12 @@ ExitCode run(const RunCommand& command) {
   const auto kernel = NetlinkKernel::open();
   absl::Status status = kernel.status();
   if (status.ok()) {
-    Gateway gateway({.config_file = command.config_file, .seed = command.seed}, *std::move(loaded.config), **kernel);
-    status = gateway.run();
+    boost::asio::io_context context(1);
+    const std::string socket = loaded.config->control.socket;
+    Gateway gateway(context, {.config_file = command.config_file, .seed = command.seed}, *std::move(loaded.config),
+                    **kernel);
+    control::Server server(context, gateway);
+    status = gateway.run([&] { return server.listen(socket); });
   }
   if (status.ok()) return kDone;
   log_error(std::string(status.message()));

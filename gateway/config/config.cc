@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::array kSections{
     Key{"$schema"}, Key{"tun"},   Key{"masquerade"}, Key{"defaults"}, Key{"vips"},
-    Key{"egress"},  Key{"flows"}, Key{"timeouts"},   Key{"kernel"},   Key{.name = "control", .built = false},
+    Key{"egress"},  Key{"flows"}, Key{"timeouts"},   Key{"kernel"},   Key{"control"},
 };
 
 Service finish(DraftService draft) {
@@ -59,6 +59,7 @@ Config read_config(const JsonValue& root, Errors& errors) {
   if (const JsonValue* flows = reader.find("flows")) read_flows(*flows, config.flows, errors);
   if (const JsonValue* timeouts = reader.find("timeouts")) read_timeouts(*timeouts, config.rules.timeouts, errors);
   if (const JsonValue* kernel = reader.find("kernel")) read_kernel(*kernel, config.kernel, errors);
+  read_control(reader.find("control"), config.flows.state_dir, config.control, errors);
 
   resolve_masquerade(draft, errors);
   check_subnets(draft.subnets, errors);

@@ -29,10 +29,14 @@ struct Config {
     std::uint8_t protocol = 86;         ///< tag of our routes and rules
     bool guard = true;                  ///< keep clients from reaching backends directly
   };
+  struct Control {
+    std::string socket;  ///< path of the UNIX socket that commands talk to
+  };
 
   Tun tun;
   Flows flows;
   Kernel kernel;
+  Control control;
   Rules rules;  ///< without `connected` and `host_addresses`: those are the running host's
 };
 

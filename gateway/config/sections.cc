@@ -7,7 +7,8 @@
 namespace vipgate::config {
 namespace {
 
-constexpr std::size_t kMaxPathSize = 1024;
+constexpr std::size_t kMaxSocketPath = 107;  // sun_path of sockaddr_un, less the zero at its end
+constexpr std::string_view kSocketName = "/control.sock";
 constexpr std::size_t kMaxInterfaceName = 15;  // IFNAMSIZ - 1
 constexpr std::size_t kShards = 64;            // the flow space is cut into as many equal parts
 
@@ -35,10 +36,11 @@ std::optional<std::string> read_interface_name(std::string_view key, const JsonV
   return std::nullopt;
 }
 
-std::optional<std::string> read_directory(std::string_view key, const JsonValue& value, Errors& errors) {
-  std::optional<std::string> path = read_text(key, value, kMaxPathSize, errors);
+std::optional<std::string> read_path(std::string_view key, const JsonValue& value, std::size_t max_size,
+                                     std::string_view example, Errors& errors) {
+  std::optional<std::string> path = read_text(key, value, max_size, errors);
   if (!path || path->starts_with('/')) return path;
-  add_mismatch(key, value, "an absolute path, such as \"/run/vipgate\"", errors);
+  add_mismatch(key, value, "an absolute path, such as " + quoted(example), errors);
   return std::nullopt;
 }
 
@@ -153,7 +155,8 @@ void read_flows(const JsonValue& value, Config::Flows& flows, Errors& errors) {
   const ObjectReader reader("\"flows\"", value, kKeys, errors);
   reader.set(flows.max, "max", read_auto, IntegerRange{1024, 16777216});
   flows.max = (flows.max + kShards - 1) / kShards * kShards;
-  reader.set(flows.state_dir, "state_dir", read_directory);
+  // With room for the names of sockets in it.
+  reader.set(flows.state_dir, "state_dir", read_path, kMaxSocketPath - kSocketName.size(), "/run/vipgate");
 }
 
 void read_timeouts(const JsonValue& value, Timeouts& timeouts, Errors& errors) {
@@ -175,6 +178,14 @@ void read_kernel(const JsonValue& value, Config::Kernel& kernel, Errors& errors)
   // 0 to 4 are the kernel's own: unspec, redirect, kernel, boot, static (linux/rtnetlink.h).
   reader.set(kernel.protocol, "protocol", read_integer, IntegerRange{5, 255});
   reader.set(kernel.guard, "guard", read_boolean);
+}
+
+void read_control(const JsonValue* value, const std::string& state_dir, Config::Control& control, Errors& errors) {
+  static constexpr std::array kKeys{Key{"socket"}, Key{.name = "http", .built = false}};
+  control.socket = state_dir + std::string(kSocketName);
+  if (value == nullptr) return;
+  const ObjectReader reader("\"control\"", *value, kKeys, errors);
+  reader.set(control.socket, "socket", read_path, kMaxSocketPath, "/run/vipgate/control.sock");
 }
 
 }  // namespace vipgate::config

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "config/config.h"
@@ -15,5 +16,7 @@ void read_egress(const JsonValue& value, std::vector<DraftEgress>& egress, Error
 void read_flows(const JsonValue& value, Config::Flows& flows, Errors& errors);
 void read_timeouts(const JsonValue& value, Timeouts& timeouts, Errors& errors);
 void read_kernel(const JsonValue& value, Config::Kernel& kernel, Errors& errors);
+/// `value`: none where the section is not there.
+void read_control(const JsonValue* value, const std::string& state_dir, Config::Control& control, Errors& errors);
 
 }  // namespace vipgate::config

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "config/load.h"
+#include "runtime/clock.h"
 #include "runtime/log.h"
 #include "runtime/rules_diff.h"
 
@@ -45,18 +46,20 @@ std::string fixed_at_start(const Config& running, const Config& wanted) {
   compare("flows.state_dir", running.flows.state_dir == wanted.flows.state_dir);
   compare("kernel.table", running.kernel.table == wanted.kernel.table);
   compare("kernel.protocol", running.kernel.protocol == wanted.kernel.protocol);
+  compare("control.socket", running.control.socket == wanted.control.socket);
   return names;
 }
 
 }  // namespace
 
-Gateway::Gateway(Options options, Config config, KernelInterface& kernel)
-    : options_(std::move(options)),
+Gateway::Gateway(boost::asio::io_context& context, Options options, Config config, KernelInterface& kernel)
+    : context_(context),
+      options_(std::move(options)),
       config_(std::move(config)),
       kernel_setup_(kernel, [](const std::string& line) { log_info(line); }) {}
 
-absl::Status Gateway::run() {
-  result_ = start();
+absl::Status Gateway::run(const std::function<absl::Status()>& open_doors) {
+  result_ = start(open_doors);
   if (result_.ok()) {
     context_.run();
     workers_->stop();
@@ -66,7 +69,7 @@ absl::Status Gateway::run() {
   return result_;
 }
 
-absl::Status Gateway::start() {
+absl::Status Gateway::start(const std::function<absl::Status()>& open_doors) {
   // Caught from here on, so that whatever is set up below is also undone.
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) signals_.add(signal);
 
@@ -86,11 +89,15 @@ absl::Status Gateway::start() {
   if (!storage.ok()) return storage.status();
   storage_.emplace(*std::move(storage));
 
-  workers_ =
-      std::make_unique<WorkerPool>(*tun_, storage_->memory(), options_.seed.value_or(random_seed()),
-                                   compile(rules_, generation_), [this](const std::string& what) {
-                                     boost::asio::post(context_, [this, what] { end(absl::UnavailableError(what)); });
-                                   });
+  ruleset_ = compile(rules_, generation_);
+  workers_ = std::make_unique<WorkerPool>(
+      *tun_, storage_->memory(), options_.seed.value_or(random_seed()), ruleset_, [this](const std::string& what) {
+        boost::asio::post(context_, [this, what] { end(absl::UnavailableError(what)); });
+      });
+  monitor_.emplace(context_, workers_->size(),
+                   [this](std::size_t worker, auto answer) { workers_->ask(worker, std::move(answer)); });
+  if (absl::Status status = open_doors(); !status.ok()) return status;
+  started_ = boot_time_now();
   workers_->start();
   wait_for_signal();
   watch();
@@ -112,31 +119,47 @@ void Gateway::wait_for_signal() {
   });
 }
 
-/// Everything is checked before anything is changed: a configuration that is refused leaves the running one as it was.
-void Gateway::reload() {
-  LoadResult loaded = load_config(options_.config_file);
-  for (const std::string& error : loaded.errors) log_error(error);
-  if (!loaded.config) {
+ReloadResult Gateway::reload() {
+  const ReloadResult result = load_and_apply();
+  if (!result.accepted) {
+    for (const std::string& line : result.lines) log_error(line);
     log_error("reload refused; the running configuration stays");
-    return;
+    return result;
   }
+  log_info(absl::StrCat("reloaded ", options_.config_file, result.lines.empty() ? ": nothing changed" : ""));
+  for (std::size_t i = 0; i < std::min(result.lines.size(), kMaxChangesLogged); ++i) log_info("  " + result.lines[i]);
+  if (result.lines.size() > kMaxChangesLogged) {
+    log_info(absl::StrCat("  and ", result.lines.size() - kMaxChangesLogged, " more"));
+  }
+  return result;
+}
+
+/// Everything is checked before anything is changed: a configuration that is refused leaves the running one as it was.
+ReloadResult Gateway::load_and_apply() {
+  LoadResult loaded = load_config(options_.config_file);
+  if (!loaded.config) return {false, std::move(loaded.errors)};
   Config& wanted = *loaded.config;
   if (const std::string names = fixed_at_start(config_, wanted); !names.empty()) {
-    log_error(absl::StrCat("reload refused; only a new start can change ", names, "; the running configuration stays"));
-    return;
+    return {false, {absl::StrCat("only a new start can change ", names)}};
   }
   if (const absl::Status status = kernel_setup_.apply(wanted, TunOrigin::found); !status.ok()) {
-    log_error(absl::StrCat("reload refused: ", status.message(), "; the running configuration stays"));
-    return;
+    return {false, {std::string(status.message())}};
   }
-  const std::vector<std::string> changes = describe_changes(config_.rules, wanted.rules);
+  ReloadResult result{true, describe_changes(config_.rules, wanted.rules)};
   config_ = std::move(wanted);
   publish_rules();
-  log_info(absl::StrCat("reloaded ", options_.config_file, changes.empty() ? ": nothing changed" : ""));
-  for (std::size_t i = 0; i < std::min(changes.size(), kMaxChangesLogged); ++i) log_info("  " + changes[i]);
-  if (changes.size() > kMaxChangesLogged) {
-    log_info(absl::StrCat("  and ", changes.size() - kMaxChangesLogged, " more"));
-  }
+  return result;
+}
+
+void Gateway::status(std::function<void(const GatewayStatus&)> done) {
+  monitor_->refresh([this, done = std::move(done)] {
+    done({.uptime = boot_time_now() - started_,
+          .config_file = options_.config_file,
+          .generation = generation_,
+          .ruleset = ruleset_,
+          .max_flows = storage_->memory().capacity,
+          .workers = monitor_->reports()});
+  });
 }
 
 /// Gives the workers the present rules, if they differ from those they have: the configuration or this host's addresses
@@ -146,13 +169,20 @@ void Gateway::publish_rules() {
   read_host_networks(kernel_setup_.view(), config_.tun.name, rules);
   if (rules == rules_) return;
   rules_ = std::move(rules);
-  workers_->set_ruleset(compile(rules_, ++generation_));
+  old_rulesets_.push_back(std::exchange(ruleset_, compile(rules_, ++generation_)));
+  workers_->set_ruleset(ruleset_);
+}
+
+void Gateway::free_old_rulesets() {
+  std::erase_if(old_rulesets_, [](const auto& ruleset) { return ruleset.use_count() == 1; });
 }
 
 void Gateway::watch() {
   watch_timer_.expires_after(kWatchInterval);
   watch_timer_.async_wait([this](const boost::system::error_code& error) {
     if (error) return;
+    for (const std::string& line : monitor_->check(WorkerMonitor::Clock::now())) log_warning(line);
+    free_old_rulesets();
     const auto put_right = kernel_setup_.check();
     if (absl::IsNotFound(put_right.status())) {
       end(put_right.status());

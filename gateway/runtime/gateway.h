@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -15,33 +17,45 @@
 #include "device/tun.h"
 #include "runtime/flow_storage.h"
 #include "runtime/kernel_setup.h"
+#include "runtime/status.h"
+#include "runtime/worker_monitor.h"
 #include "runtime/worker_pool.h"
 
 namespace vipgate {
 
 /// A running gateway: the TUN, what is set up in the kernel for it, and the workers. Its own thread is the control
 /// thread: signals, reloading, watching the kernel, the log. Packets never wait for it.
-class Gateway {
+class Gateway final : public GatewayControl {
  public:
   struct Options {
     std::string config_file;            ///< read again on SIGHUP
     std::optional<std::uint64_t> seed;  ///< none: random
   };
 
-  Gateway(Options options, Config config, KernelInterface& kernel);
+  /// `context` is run by run() and by nobody else.
+  Gateway(boost::asio::io_context& context, Options options, Config config, KernelInterface& kernel);
 
-  /// Sets up, works until a signal, and undoes the set-up. An error says what stood in the way, or what went wrong; the
-  /// set-up is undone all the same.
-  absl::Status run();
+  /// Sets up, works until a signal, and undoes the set-up. `open_doors` is called when all is set up and no second
+  /// gateway can be: it lets others reach this one. An error says what stood in the way, or what went wrong; the set-up
+  /// is undone all the same.
+  absl::Status run(const std::function<absl::Status()>& open_doors);
+
+  void status(std::function<void(const GatewayStatus&)> done) override;
+  ReloadResult reload() override;
 
  private:
-  absl::Status start();
-  void reload();
+  absl::Status start(const std::function<absl::Status()>& open_doors);
+  ReloadResult load_and_apply();
   void publish_rules();
+  void free_old_rulesets();
   void watch();
   void wait_for_signal();
   void end(absl::Status status);
   void log_totals() const;
+
+  boost::asio::io_context& context_;
+  boost::asio::signal_set signals_{context_};
+  boost::asio::steady_timer watch_timer_{context_};
 
   Options options_;
   Config config_;
@@ -49,14 +63,15 @@ class Gateway {
   std::optional<TunDevice> tun_;
   std::optional<FlowStorage> storage_;
   std::unique_ptr<WorkerPool> workers_;
+  std::optional<WorkerMonitor> monitor_;
   Rules rules_;  ///< those of the configuration, and what they say about this host
   std::uint32_t generation_ = 1;
+  std::shared_ptr<const Ruleset> ruleset_;
+  /// Earlier ones, freed here when no worker uses them any more: to free a large one takes longer than packets wait.
+  std::vector<std::shared_ptr<const Ruleset>> old_rulesets_;
+  Time started_;
   absl::Status watch_trouble_;  ///< why the last look at the kernel failed
   absl::Status result_;
-
-  boost::asio::io_context context_{1};
-  boost::asio::signal_set signals_{context_};
-  boost::asio::steady_timer watch_timer_{context_};
 };
 
 }  // namespace vipgate

@@ -40,6 +40,7 @@ constexpr std::string_view kEverything = R"(// A gateway with all there is.
     { "from": "10.1.0.0/24", "as": "203.0.113.10" }
   ],
   "flows": { "max": 100000, "state_dir": "/var/run/x" },
+  "control": { "socket": "/run/other.sock" },
   "timeouts": { "profile": "linux", "udp": "45s", "close": "100ms" },
   "kernel": { "rule_priority": 200, "table": 300, "protocol": 99, "guard": false }
 }
@@ -53,6 +54,7 @@ TEST(Config, Everything) {
   EXPECT_FALSE(config.tun.offload);
   EXPECT_EQ(config.flows.max, 100032U);
   EXPECT_EQ(config.flows.state_dir, "/var/run/x");
+  EXPECT_EQ(config.control.socket, "/run/other.sock");
   EXPECT_EQ(config.kernel.rule_priority, 200U);
   EXPECT_EQ(config.kernel.table, 300U);
   EXPECT_EQ(config.kernel.protocol, 99);
@@ -127,7 +129,7 @@ TEST(Config, AllErrorsAtOnceInOrderOfPlace) {
     { "protocol": "tcp", "port": 70000, "backends": [{ "address": "127.0.0.1" }] },
     { "port": 80, "backends": [] } ] }],
   "tun": { "subnet": "203.0.113.8/29", "mtu": 1 },
-  "control": {}
+  "control": { "http": "127.0.0.1:9860" }
 })";
   using testing::StartsWith;
   EXPECT_THAT(errors_of(text),
@@ -135,7 +137,7 @@ TEST(Config, AllErrorsAtOnceInOrderOfPlace) {
                   StartsWith("f:2:24: \"table\""), StartsWith("f:3:25: \"address\": 203.0.113.99 lies in no subnet"),
                   StartsWith("f:4:34: \"port\": 70000"), StartsWith("f:4:67: \"address\": 127.0.0.1"),
                   StartsWith("f:5:5: \"protocol\" is missing"), StartsWith("f:5:31: \"backends\": the list is empty"),
-                  StartsWith("f:6:47: \"mtu\""), StartsWith("f:7:3: \"control\": not built yet")));
+                  StartsWith("f:6:47: \"mtu\""), StartsWith("f:7:16: \"http\": not built yet")));
 }
 
 TEST(Config, MoreThanAHundredErrorsAreCounted) {

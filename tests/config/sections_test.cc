@@ -43,7 +43,7 @@ TEST(Sections, Faults) {
       {"flows many", in_top(R"("flows": {"max": @16777217})"), "16777217 is out of range"},
       {"flows negative", in_top(R"("flows": {"max": @-1})"), "-1 is out of range"},
       {"state_dir relative", in_top(R"("flows": {"state_dir": @"run/vipgate"})"), "must be an absolute path"},
-      {"state_dir empty", in_top(R"("flows": {"state_dir": @""})"), "\"state_dir\": \"\" must be 1 to 1024 bytes"},
+      {"state_dir empty", in_top(R"("flows": {"state_dir": @""})"), "\"state_dir\": \"\" must be 1 to 94 bytes"},
       {"state_dir zero", in_top(R"("flows": {"state_dir": @"/run\u0000"})"), "without control characters"},
       {"profile", in_top(R"("timeouts": {"profile": @"bsd"})"), "\"bsd\" must be \"rfc\" or \"linux\""},
       {"bare number", in_top(R"("timeouts": {"udp": @300})"), "300 has no unit; write \"300s\""},
@@ -80,7 +80,10 @@ TEST(Sections, Faults) {
       {"duplicate at the top", in_top("#\"flows\": {},\n @\"flows\": {}"), "duplicate key \"flows\""},
       {"duplicate in tun", in_tun(R"(#"mtu": 1500, "name": "t", @"mtu": 1500)"), "duplicate key \"mtu\""},
       {"duplicate by escape", in_tun(R"(#"mtu": 1500, @"\u006dtu": 1500)"), "duplicate key \"mtu\""},
-      {"control", in_top(R"(@"control": {})"), "\"control\": not built yet; leave it out"},
+      {"control.socket relative", in_top(R"("control": {"socket": @"control.sock"})"), "must be an absolute path"},
+      {"control.socket long", in_top("\"control\": {\"socket\": @\"/" + std::string(107, 'x') + "\"}"),
+       "1 to 107 bytes"},
+      {"control.http", in_top(R"("control": {@"http": "127.0.0.1:9860"})"), "\"http\": not built yet; leave it out"},
   };
   for (const FaultCase& fault : cases) expect_fault(fault);
 }
@@ -93,6 +96,7 @@ TEST(Sections, Defaults) {
   EXPECT_TRUE(config.tun.offload);
   EXPECT_EQ(config.flows.max, 0U);
   EXPECT_EQ(config.flows.state_dir, "/run/vipgate");
+  EXPECT_EQ(config.control.socket, "/run/vipgate/control.sock");
   EXPECT_EQ(config.kernel.rule_priority, 100U);
   EXPECT_EQ(config.kernel.table, 187U);
   EXPECT_EQ(config.kernel.protocol, 86);
@@ -164,6 +168,11 @@ TEST(Sections, Subnets) {
   const Config two = accept(with_subnet(R"(["203.0.113.10/32", "198.51.100.0/24"])"));
   EXPECT_THAT(two.rules.subnets,
               testing::ElementsAre(Ipv4Prefix(Ipv4Address(0xCB00710A), 32), Ipv4Prefix(Ipv4Address(0xC6336400), 24)));
+}
+
+TEST(Sections, TheControlSocketLiesInTheStateFolder) {
+  EXPECT_EQ(accept(in_top(R"("flows": {"state_dir": "/srv/x"})")).control.socket, "/srv/x/control.sock");
+  EXPECT_EQ(accept(in_top(R"("control": {"socket": "/srv/y"})")).control.socket, "/srv/y");
 }
 
 }  // namespace

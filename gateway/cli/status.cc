@@ -1,0 +1,61 @@
+#include <iomanip>
+#include <iostream>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "cli/ask.h"
+
+namespace vipgate {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string joined(const Json& list, const char* separator) {
+  std::string text;
+  for (const Json& item : list) absl::StrAppend(&text, text.empty() ? "" : separator, item.get<std::string>());
+  return text;
+}
+
+std::string duration_text(const Json& seconds) {
+  return absl::FormatDuration(absl::Trunc(absl::Seconds(seconds.get<double>()), absl::Seconds(1)));
+}
+
+void print_service(const Json& service) {
+  std::cout << "  " << std::left << std::setw(16) << service["name"].get<std::string>() << ' '
+            << joined(service["protocol"], "+") << ' ' << joined(service["port"], ",") << '\n';
+  for (const Json& backend : service["backends"]) {
+    std::cout << "    " << std::setw(24) << backend["name"].get<std::string>();
+    if (backend["weight"] != 1) std::cout << " weight " << backend["weight"];
+    std::cout << '\n';
+  }
+}
+
+void print(const Json& status) {
+  std::cout << "vipgate " << status["version"].get<std::string>() << ", process " << status["pid"] << ", up "
+            << duration_text(status["uptime_seconds"]) << ", generation " << status["generation"] << '\n'
+            << "flows " << status["flows"]["now"] << " of " << status["flows"]["max"] << ", packets read "
+            << status["counters"]["packets_read"] << ", written " << status["counters"]["packets_written"] << '\n';
+  for (std::size_t i = 0; i < status["workers"].size(); ++i) {
+    if (status["workers"][i]["stuck"].get<bool>()) std::cout << "worker " << i << " IS STUCK\n";
+  }
+  for (const Json& vip : status["vips"]) {
+    std::cout << "VIP " << vip["address"].get<std::string>() << '\n';
+    for (const Json& service : vip["services"]) print_service(service);
+  }
+}
+
+}  // namespace
+
+ExitCode status(const StatusCommand& command) {
+  const Answer answer = ask(command.gateway, "GET", "/v1/status");
+  if (answer.code != kDone) return answer.code;
+  if (command.json) {
+    std::cout << answer.body.dump(2) << '\n';
+  } else {
+    print(answer.body);
+  }
+  return kDone;
+}
+
+}  // namespace vipgate

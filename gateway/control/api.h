@@ -1,0 +1,30 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "runtime/status.h"
+
+namespace vipgate::control {
+
+/// What of HTTP (RFC 9110) the interface goes by.
+struct Request {
+  std::string method;
+  std::string target;  ///< path, and perhaps a query
+  std::string body;
+};
+struct Response {
+  int status = 200;
+  std::string body;  ///< JSON
+};
+
+/// Answers requests to a gateway: HTTP/JSON under /v1/. Errors are {"error": "what, and the remedy"}, with 400 for a
+/// request that cannot be understood, 404 for what does not exist, 405 for another method, 409 for what the gateway
+/// refuses. Calls `respond` once, within a fraction of a second, on the thread of the caller.
+///
+///   GET  /v1/status   how the gateway is, its VIPs, services, backends, workers and counters
+///   POST /v1/reload   reads the configuration file again; {"changes": [...]}, or 409 and {"error", "details": [...]}
+void answer(const Request& request, GatewayControl& gateway, const std::function<void(Response)>& respond);
+
+}  // namespace vipgate::control

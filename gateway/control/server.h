@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include <boost/asio/io_context.hpp>
+
+#include "absl/status/status.h"
+#include "runtime/status.h"
+
+namespace vipgate::control {
+
+/// Most clients at a time; more are told to come again (503).
+inline constexpr std::size_t kMaxClients = 32;
+/// Bytes of a request's header, and of its body, at most.
+inline constexpr std::size_t kMaxHeader = 8192;
+inline constexpr std::size_t kMaxBody = 65536;
+
+/// Serves the control interface (api.h) as HTTP/1.1 on a UNIX socket. Only root and the gateway's own user are
+/// answered. A client that stalls is let go after a while; none holds up another, and packets wait for nobody.
+class Server {
+ public:
+  Server(boost::asio::io_context& context, GatewayControl& gateway);
+  /// Removes the socket. Clients that are still there are served no more.
+  ~Server();
+
+  /// Makes the socket (mode 0600), and the folder it is in; replaces one that a killed predecessor left. The caller has
+  /// made sure that no other gateway runs.
+  absl::Status listen(const std::string& path);
+
+ private:
+  class Listener;
+  std::shared_ptr<Listener> listener_;
+};
+
+}  // namespace vipgate::control

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "runtime/worker_monitor.h"
+#include "vipgate/engine.h"
+#include "vipgate/time.h"
+
+namespace vipgate {
+
+/// How a gateway is at a moment.
+struct GatewayStatus {
+  Duration uptime{};
+  std::string config_file;
+  std::uint32_t generation = 0;            ///< of the ruleset: grows with each change
+  std::shared_ptr<const Ruleset> ruleset;  ///< VIPs, services, backends and their states
+  std::size_t max_flows = 0;
+  std::vector<WorkerMonitor::Report> workers;
+};
+
+/// What became of a reload: what it changed, or what is wrong with the file, a line each.
+struct ReloadResult {
+  bool accepted = false;
+  std::vector<std::string> lines;
+};
+
+/// What a running gateway can be asked and told. To be called on its control thread.
+class GatewayControl {
+ public:
+  virtual ~GatewayControl() = default;
+
+  /// Calls `done` within a fraction of a second.
+  virtual void status(std::function<void(const GatewayStatus&)> done) = 0;
+  /// Reads the configuration file again; all of it is checked before anything changes.
+  virtual ReloadResult reload() = 0;
+};
+
+}  // namespace vipgate

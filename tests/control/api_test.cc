@@ -1,0 +1,71 @@
+#include "control/api.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "control/fake_gateway.h"
+
+namespace vipgate::control {
+namespace {
+
+using testing::HasSubstr;
+
+class ApiTest : public testing::Test {
+ protected:
+  nlohmann::json ask(const std::string& method, const std::string& target, const std::string& body = "") {
+    int answers = 0;
+    answer({method, target, body}, gateway_, [&](const Response& response) {
+      ++answers;
+      response_ = response;
+    });
+    EXPECT_EQ(answers, 1);
+    return nlohmann::json::parse(response_.body);
+  }
+
+  test::FakeGateway gateway_;
+  Response response_;
+};
+
+TEST_F(ApiTest, StatusTellsServicesAndSumsCounters) {
+  const auto status = ask("GET", "/v1/status?x=y");
+  EXPECT_EQ(response_.status, 200);
+  EXPECT_EQ(status["generation"], 3);
+  EXPECT_EQ(status["flows"]["now"], 4);
+  EXPECT_EQ(status["flows"]["max"], 1024);
+  EXPECT_EQ(status["counters"]["packets_read"], 42);
+  EXPECT_EQ(status["counters"]["reasons"], nlohmann::json({{"no_service", 10}}));
+  EXPECT_EQ(status["workers"][0]["stuck"], false);
+  EXPECT_EQ(status["workers"][1]["stuck"], true);
+  const auto& service = status["vips"][0]["services"][0];
+  EXPECT_EQ(status["vips"][0]["address"], "203.0.113.10");
+  EXPECT_EQ(service["protocol"], nlohmann::json({"tcp", "udp"}));
+  EXPECT_EQ(service["port"], nlohmann::json({"80", "8000-8099"}));
+  EXPECT_EQ(service["backends"][0]["port"], 8080);
+  EXPECT_EQ(service["backends"][0]["name"], "a\xEF\xBF\xBD");  // U+FFFD
+}
+
+TEST_F(ApiTest, ReloadTellsWhatChanged) {
+  EXPECT_EQ(ask("POST", "/v1/reload")["changes"], nlohmann::json({"web: port changed"}));
+  EXPECT_EQ(response_.status, 200);
+  EXPECT_EQ(gateway_.reloads_, 1);
+}
+
+TEST_F(ApiTest, Fault2_ARefusedReloadIsAConflictWithItsReasons) {
+  gateway_.reload_result_ = {false, {"f:1:2: \"port\" is missing"}};
+  const auto answer = ask("POST", "/v1/reload");
+  EXPECT_EQ(response_.status, 409);
+  EXPECT_EQ(answer["details"], nlohmann::json({"f:1:2: \"port\" is missing"}));
+  EXPECT_THAT(answer["error"], HasSubstr("the running configuration stays"));
+}
+
+TEST_F(ApiTest, WhatIsNotThereIsNamed) {
+  EXPECT_THAT(ask("GET", "/v1/statuses")["error"], HasSubstr("/v1/status"));
+  EXPECT_EQ(response_.status, 404);
+  EXPECT_THAT(ask("GET", "/v1/reload")["error"], HasSubstr("POST"));
+  EXPECT_EQ(response_.status, 405);
+  EXPECT_EQ(gateway_.reloads_, 0);
+}
+
+}  // namespace
+}  // namespace vipgate::control

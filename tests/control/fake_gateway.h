@@ -1,0 +1,48 @@
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "runtime/status.h"
+
+namespace vipgate::test {
+
+/// Answers as it is told, and remembers what it was asked.
+class FakeGateway final : public GatewayControl {
+ public:
+  FakeGateway() {
+    Backend backend;
+    backend.name = "a\xff";  // no UTF-8
+    backend.address = *Ipv4Address::parse("10.0.0.2");
+    backend.port = 8080;
+    Service service;
+    service.name = "web";
+    service.protocols = {Protocol::tcp, Protocol::udp};
+    service.ports = {{80, 80}, {8000, 8099}};
+    service.backends = {backend};
+    Rules rules;
+    rules.vips = {{.address = *Ipv4Address::parse("203.0.113.10"), .services = {service}}};
+    status_.ruleset = compile(std::move(rules), 3);
+    status_.generation = 3;
+    status_.max_flows = 1024;
+    status_.workers.resize(2);
+    for (auto& report : status_.workers) {
+      report.counters.packets_read = 21;
+      report.counters.flows = 2;
+      report.counters.engine.reasons[static_cast<std::size_t>(Reason::no_service)] = 5;
+    }
+    status_.workers[1].stuck = true;
+  }
+
+  void status(std::function<void(const GatewayStatus&)> done) override { done(status_); }
+  ReloadResult reload() override {
+    ++reloads_;
+    return reload_result_;
+  }
+
+  GatewayStatus status_;
+  ReloadResult reload_result_{true, {"web: port changed"}};
+  int reloads_ = 0;
+};
+
+}  // namespace vipgate::test

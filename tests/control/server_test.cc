@@ -1,0 +1,168 @@
+#include "control/server.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
+
+#include "control/client.h"
+#include "control/fake_gateway.h"
+
+namespace vipgate::control {
+namespace {
+
+using Local = boost::asio::local::stream_protocol;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+class ServerTest : public testing::Test {
+ protected:
+  ServerTest() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "vipgate-control-XXXXXX").string();
+    folder_ = ::mkdtemp(pattern.data());
+    socket_ = folder_ + "/control.sock";
+  }
+  ~ServerTest() override {
+    context_.stop();
+    if (thread_.joinable()) thread_.join();
+    std::filesystem::remove_all(folder_);
+  }
+
+  void serve() {
+    ASSERT_TRUE(server_.listen(socket_).ok());
+    thread_ = std::thread([this] {
+      const auto forever = boost::asio::make_work_guard(context_);
+      context_.run();
+    });
+  }
+
+  Local::socket connect() {
+    Local::socket socket(client_);
+    socket.connect(Local::endpoint(socket_));
+    return socket;
+  }
+
+  /// All that comes until the server closes the connection.
+  std::string say(const std::string& text) {
+    Local::socket socket = connect();
+    boost::system::error_code ignored;
+    boost::asio::write(socket, boost::asio::buffer(text), ignored);
+    socket.shutdown(Local::socket::shutdown_send, ignored);
+    std::string heard;
+    boost::asio::read(socket, boost::asio::dynamic_buffer(heard), ignored);
+    return heard;
+  }
+
+  std::string folder_;
+  std::string socket_;
+  test::FakeGateway gateway_;
+  boost::asio::io_context context_{1};
+  Server server_{context_, gateway_};
+  boost::asio::io_context client_;
+  std::thread thread_;
+};
+
+TEST_F(ServerTest, AnswersCommands) {
+  serve();
+  const auto response = ask(socket_, {"POST", "/v1/reload", ""});
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_EQ(response->status, 200);
+  EXPECT_THAT(response->body, HasSubstr("web: port changed"));
+}
+
+TEST_F(ServerTest, SeveralRequestsOnOneConnection) {
+  serve();
+  const std::string request = "GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n";
+  const std::string heard = say(request + request + "GET /v1/reload HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  EXPECT_THAT(heard, StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(heard, HasSubstr("HTTP/1.1 405 Method Not Allowed"));
+  EXPECT_EQ(gateway_.reloads_, 0);
+}
+
+TEST_F(ServerTest, OnlyItsOwnerCanConnect) {
+  serve();
+  struct stat found {};
+  ASSERT_EQ(::stat(socket_.c_str(), &found), 0);
+  EXPECT_EQ(found.st_mode & 0777U, 0600U);
+}
+
+TEST_F(ServerTest, ReplacesTheSocketOfAKilledPredecessor) {
+  {
+    Local::acceptor killed(client_, Local::endpoint(socket_));  // whose end leaves the file there
+  }
+  serve();
+  EXPECT_TRUE(ask(socket_, {"GET", "/v1/status", ""}).ok());
+}
+
+TEST_F(ServerTest, ReplacesNothingElse) {
+  std::ofstream(socket_) << "precious";
+  EXPECT_THAT(std::string(server_.listen(socket_).message()), HasSubstr("no socket"));
+  EXPECT_TRUE(std::filesystem::is_regular_file(socket_));
+}
+
+TEST_F(ServerTest, MakesTheFolder) {
+  socket_ = folder_ + "/a/b/control.sock";
+  serve();
+  EXPECT_TRUE(ask(socket_, {"GET", "/v1/status", ""}).ok());
+}
+
+TEST_F(ServerTest, SaysWhyThereIsNoSocket) {
+  EXPECT_THAT(std::string(server_.listen("/proc/nowhere/control.sock").message()), HasSubstr("name another"));
+}
+
+TEST_F(ServerTest, SaysThatNobodyAnswers) {
+  EXPECT_THAT(std::string(ask(socket_, {"GET", "/v1/status", ""}).status().message()), HasSubstr("no gateway answers"));
+}
+
+TEST_F(ServerTest, Fault25_MalformedAndOversizedRequests) {
+  serve();
+  EXPECT_THAT(say("rubbish\r\n\r\n"), StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(say("GET /v1/status HTTP/9.9\r\n\r\n"), StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(say("GET /v1/status HTTP/1.1\r\nX: " + std::string(kMaxHeader, 'x')), StartsWith("HTTP/1.1 413"));
+  EXPECT_THAT(say("POST /v1/reload HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n"), StartsWith("HTTP/1.1 413"));
+  EXPECT_EQ(say("POST /v1/reload HTTP/1.1\r\nContent-Length: 10\r\n\r\nhalf"), "");
+  EXPECT_EQ(say(""), "");
+  EXPECT_EQ(gateway_.reloads_, 0);
+  EXPECT_TRUE(ask(socket_, {"GET", "/v1/status", ""}).ok());
+}
+
+TEST_F(ServerTest, Fault25_ClientsThatStallHoldUpNobodyElse) {
+  serve();
+  std::vector<Local::socket> stalled;
+  for (std::size_t i = 0; i + 1 < kMaxClients; ++i) {
+    stalled.push_back(connect());
+    boost::asio::write(stalled.back(), boost::asio::buffer("GET /v1/sta", 11));
+  }
+  const auto response = ask(socket_, {"GET", "/v1/status", ""});
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_EQ(response->status, 200);
+}
+
+TEST_F(ServerTest, Fault25_TooManyClientsAreToldSo) {
+  serve();
+  std::vector<Local::socket> idle;
+  for (std::size_t i = 0; i < kMaxClients; ++i) idle.push_back(connect());
+  EXPECT_THAT(say(""), StartsWith("HTTP/1.1 503"));
+  idle.clear();
+  // Its end is noticed a moment later.
+  for (int i = 0; i < 500; ++i) {
+    const auto response = ask(socket_, {"GET", "/v1/status", ""});
+    ASSERT_TRUE(response.ok()) << response.status();
+    if (response->status == 200) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  FAIL() << "no room after all had left";
+}
+
+}  // namespace
+}  // namespace vipgate::control
