@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -17,6 +16,7 @@
 
 #include "control/client.h"
 #include "control/fake_gateway.h"
+#include "support/temporary_folder.h"
 
 namespace vipgate::control {
 namespace {
@@ -27,15 +27,9 @@ using testing::StartsWith;
 
 class ServerTest : public testing::Test {
  protected:
-  ServerTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "vipgate-control-XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-    socket_ = folder_ + "/control.sock";
-  }
   ~ServerTest() override {
     context_.stop();
     if (thread_.joinable()) thread_.join();
-    std::filesystem::remove_all(folder_);
   }
 
   void serve() {
@@ -63,8 +57,8 @@ class ServerTest : public testing::Test {
     return heard;
   }
 
-  std::string folder_;
-  std::string socket_;
+  test::TemporaryFolder folder_;
+  std::string socket_ = folder_.path() + "/control.sock";
   test::FakeGateway gateway_;
   boost::asio::io_context context_{1};
   Server server_{context_, gateway_};
@@ -111,7 +105,7 @@ TEST_F(ServerTest, ReplacesNothingElse) {
 }
 
 TEST_F(ServerTest, MakesTheFolder) {
-  socket_ = folder_ + "/a/b/control.sock";
+  socket_ = folder_.path() + "/a/b/control.sock";
   serve();
   EXPECT_TRUE(ask(socket_, {"GET", "/v1/status", ""}).ok());
 }
