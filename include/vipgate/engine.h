@@ -19,8 +19,10 @@ inline constexpr std::uint32_t kShards = 64;
 class Ruleset;  // the compiled form of Rules; immutable, shared by all workers
 
 /// Compiles checked rules: look-up tables by address and port, balancing tables. Takes time; not for the data path.
-/// `generation` must grow with each ruleset that an engine is given; it starts at 1.
-std::shared_ptr<const Ruleset> compile(Rules rules, std::uint32_t generation);
+/// `generation` must grow with each ruleset that an engine is given; it starts at 1. Services of `previous` that have
+/// the same VIP and name hand on what they know of their backends (backend_signs.h), and, where the same backends take
+/// new flows as before, their balancing table.
+std::shared_ptr<const Ruleset> compile(Rules rules, std::uint32_t generation, const Ruleset* previous = nullptr);
 
 /// The names behind Verdict::service and Verdict::backend.
 const Service& service_at(const Ruleset& ruleset, std::uint16_t service);

@@ -58,11 +58,39 @@ struct Limits {
   bool operator==(const Limits&) const = default;
 };
 
+/// How a new flow's backend is chosen among those that take new flows.
+enum class Balance : std::uint8_t {
+  maglev,             ///< by the client: the same one for the same client, also at another gateway
+  round_robin,        ///< in turn
+  least_connections,  ///< the one with the fewest flows for its weight
+};
+
+/// What of a client Balance::maglev goes by.
+enum class Affinity : std::uint8_t {
+  none,    ///< address and port: each flow by itself
+  client,  ///< the address: all flows of a client go to one backend
+};
+
+/// What becomes of a backend's TCP connections when it goes down. Those that it has not answered yet, and flows of
+/// other protocols, move: their next packet opens a flow to another backend.
+enum class OnBackendDown : std::uint8_t {
+  keep,   ///< they go on
+  reset,  ///< they end, with a RST to both sides
+};
+
+enum class BackendState : std::uint8_t {
+  up,
+  down,     ///< does not answer: takes no new flow
+  drained,  ///< takes no new flow and keeps those it has
+};
+
 struct Backend {
   std::string name;
   Ipv4Address address;
-  std::optional<std::uint16_t> port;  ///< none: the port that the client asked for
-  std::uint32_t weight = 1;           ///< share of new flows; 0: none
+  std::optional<std::uint16_t> port;      ///< none: the port that the client asked for
+  std::uint32_t weight = 1;               ///< share of new flows; 0: none
+  bool backup = false;                    ///< takes new flows only while no other backend does
+  BackendState state = BackendState::up;  ///< not configured: what health checks and operators say
 
   bool operator==(const Backend&) const = default;
 };
@@ -81,6 +109,9 @@ struct Service {
   Limits limits{};
   Helper helper = Helper::none;        ///< of TCP flows
   std::optional<std::uint16_t> mss{};  ///< the largest segment size that SYNs may offer, in bytes (RFC 9293 §3.7.1)
+  Balance balance = Balance::maglev;
+  Affinity affinity = Affinity::none;  ///< `client` goes with Balance::maglev alone
+  OnBackendDown on_backend_down = OnBackendDown::keep;
   std::vector<Backend> backends;
 
   bool operator==(const Service&) const = default;

@@ -4,21 +4,15 @@
 #include <span>
 #include <vector>
 
-namespace vipgate {
+#include "nat/balance_entry.h"
 
-/// What a balancing table is made of: a number that names the backend wherever and whenever the table is made, and its
-/// share.
-struct MaglevEntry {
-  std::uint64_t key = 0;
-  std::uint32_t weight = 1;
-};
+namespace vipgate {
 
 /// Maglev consistent hashing (Eisenbud et al., NSDI 2016, §3.4): the table gives each entry its share of the slots, and
 /// most slots keep their entry when others come or go. Slots hold indices into `entries`. Empty when no entry has
 /// weight.
 ///
-/// The size is one of a few primes, the first that is at least 100 × entries: another size deals all slots anew, so it
-/// must not change with every entry.
-std::vector<std::uint16_t> maglev_table(std::span<const MaglevEntry> entries);
+/// All tables have the same size: another one deals all slots anew.
+std::vector<std::uint16_t> maglev_table(std::span<const BalanceEntry> entries);
 
 }  // namespace vipgate

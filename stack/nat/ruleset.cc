@@ -1,28 +1,69 @@
 #include "nat/ruleset.h"
 
 #include <algorithm>
-
-#include "flow/hash.h"
-#include "nat/maglev.h"
+#include <utility>
 
 namespace vipgate {
 namespace {
-
-/// Balancing must not change from start to start or from gateway to gateway, so its hash has a fixed key.
-constexpr std::uint64_t kBalanceSeed = 3;
-
-std::uint64_t key_of(const Backend& backend) {
-  return std::uint64_t{backend.address.value()} << 16 | backend.port.value_or(0);
-}
 
 bool share_network(const std::vector<Ipv4Prefix>& networks, Ipv4Address a, Ipv4Address b) {
   return std::any_of(networks.begin(), networks.end(),
                      [&](const Ipv4Prefix& network) { return network.contains(a) && network.contains(b); });
 }
 
+/// What a backend of the service's predecessor carries goes on; a new backend begins with nothing.
+std::vector<std::shared_ptr<BackendLoad>> loads_of(const Service& service, const CompiledService* predecessor) {
+  std::vector<std::shared_ptr<BackendLoad>> loads;
+  loads.reserve(service.backends.size());
+  for (std::size_t i = 0; i < service.backends.size(); ++i) {
+    const Backend& backend = service.backends[i];
+    const auto is_same = [&](const Backend& other) {
+      return other.address == backend.address && other.port == backend.port;
+    };
+    if (predecessor == nullptr) {
+      loads.push_back(std::make_shared<BackendLoad>());
+      continue;
+    }
+    const std::vector<Backend>& before = predecessor->service->backends;
+    auto same = i < before.size() && is_same(before[i]) ? before.begin() + static_cast<std::ptrdiff_t>(i)
+                                                        : std::find_if(before.begin(), before.end(), is_same);
+    const auto index = static_cast<std::size_t>(same - before.begin());
+    loads.push_back(same == before.end() ? std::make_shared<BackendLoad>() : predecessor->loads[index]);
+  }
+  return loads;
+}
+
 }  // namespace
 
-Ruleset::Ruleset(Rules rules, std::uint32_t generation) : rules_(std::move(rules)), generation_(generation) {
+/// Finds what a service was in the ruleset before.
+class Ruleset::Predecessors {
+ public:
+  explicit Predecessors(const Ruleset* previous) : previous_(previous) {}
+
+  /// nullptr: it is new. `index` is its own, which most often was the predecessor's too.
+  const CompiledService* find(Ipv4Address vip, const std::string& name, std::uint16_t index) {
+    if (previous_ == nullptr) return nullptr;
+    const auto& services = previous_->services_;
+    if (index < services.size() && services[index].service->name == name && vip_of(services[index]) == vip) {
+      return &services[index];
+    }
+    if (by_name_.empty()) {
+      for (const CompiledService& service : services) by_name_[{vip_of(service), service.service->name}] = &service;
+    }
+    const auto found = by_name_.find({vip, name});
+    return found == by_name_.end() ? nullptr : found->second;
+  }
+
+ private:
+  Ipv4Address vip_of(const CompiledService& service) const { return previous_->vip(service.vip).address; }
+
+  const Ruleset* previous_;
+  absl::flat_hash_map<std::pair<Ipv4Address, std::string>, const CompiledService*> by_name_;
+};
+
+Ruleset::Ruleset(Rules rules, std::uint32_t generation, const Ruleset* previous)
+    : rules_(std::move(rules)), generation_(generation) {
+  Predecessors predecessors(previous);
   for (const Ipv4Address address : rules_.masquerade) roles_[address].masquerade = true;
   for (const Egress& egress : rules_.egress) {
     egress_.push_back({egress.from, egress.as, PrefixSet(egress.except)});
@@ -32,7 +73,7 @@ Ruleset::Ruleset(Rules rules, std::uint32_t generation) : rules_(std::move(rules
     const auto vip = static_cast<std::uint16_t>(i);
     roles_[rules_.vips[i].address].vip = vip;
     vip_tables_.emplace_back();
-    for (const Service& service : rules_.vips[i].services) add_service(vip, service);
+    for (const Service& service : rules_.vips[i].services) add_service(vip, service, predecessors);
   }
   for (VipTables& tables : vip_tables_) {
     for (PortTable* table : {&tables.tcp, &tables.udp}) {
@@ -45,7 +86,7 @@ Ruleset::Ruleset(Rules rules, std::uint32_t generation) : rules_(std::move(rules
   load_ = std::make_unique<ServiceLoad>(std::move(limits));
 }
 
-void Ruleset::add_service(std::uint16_t vip, const Service& service) {
+void Ruleset::add_service(std::uint16_t vip, const Service& service, Predecessors& predecessors) {
   const auto index = static_cast<std::uint16_t>(services_.size());
   for (const Protocol protocol : service.protocols) {
     PortTable& table = protocol == Protocol::tcp ? vip_tables_[vip].tcp : vip_tables_[vip].udp;
@@ -60,22 +101,21 @@ void Ruleset::add_service(std::uint16_t vip, const Service& service) {
     has_helpers_ = true;
     roles_[rules_.vips[vip].address].gives_out_ports = true;
   }
-  CompiledService compiled{.service = &service,
-                           .vip = vip,
-                           .table = {},
-                           .masquerade = {},
-                           .allow = PrefixSet(service.allow),
-                           .deny = PrefixSet(service.deny)};
-  std::vector<MaglevEntry> entries;
+  const CompiledService* predecessor = predecessors.find(rules_.vips[vip].address, service.name, index);
+  BalanceInput input = BalanceInput::of(service);
+  const bool unchanged = predecessor != nullptr && predecessor->balancer->input() == input;
+  CompiledService compiled{
+      .service = &service,
+      .vip = vip,
+      .balancer = unchanged ? predecessor->balancer : std::make_shared<const Balancer>(std::move(input)),
+      .loads = loads_of(service, predecessor),
+      .masquerade = {},
+      .allow = PrefixSet(service.allow),
+      .deny = PrefixSet(service.deny)};
+  compiled.masquerade.reserve(service.backends.size());
   for (const Backend& backend : service.backends) {
-    entries.push_back({key_of(backend), backend.weight});
     compiled.masquerade.push_back(masquerade_for(service, backend.address));
     if (service.source == SourceMode::preserve) add_preserve_backend(service, backend);
-  }
-  if (entries.size() > 1) {
-    compiled.table = maglev_table(entries);
-  } else if (!entries.empty() && entries[0].weight > 0) {
-    compiled.table = {0};
   }
   services_.push_back(std::move(compiled));
 }
@@ -141,10 +181,7 @@ std::optional<std::uint16_t> Ruleset::find_service(std::uint16_t vip, Protocol p
 }
 
 std::optional<std::uint16_t> Ruleset::choose_backend(std::uint16_t service, const Endpoint& client) const {
-  const std::vector<std::uint16_t>& table = services_[service].table;
-  if (table.empty()) return std::nullopt;
-  if (table.size() == 1) return table[0];
-  return table[KeyedHash(kBalanceSeed)(client) % table.size()];
+  return services_[service].balancer->choose(client, services_[service].loads);
 }
 
 Endpoint Ruleset::backend_endpoint(std::uint16_t service, std::uint16_t backend, std::uint16_t port) const {
@@ -163,8 +200,12 @@ bool Ruleset::can_preserve(Ipv4Address client, Ipv4Address backend) const {
   return !share_network(rules_.connected, client, backend);
 }
 
-std::shared_ptr<const Ruleset> compile(Rules rules, std::uint32_t generation) {
-  return std::make_shared<const Ruleset>(std::move(rules), generation);
+std::shared_ptr<const Ruleset> compile(Rules rules, std::uint32_t generation, const Ruleset* previous) {
+  return std::make_shared<const Ruleset>(std::move(rules), generation, previous);
+}
+
+BackendSigns signs_of(const Ruleset& ruleset, std::uint16_t service, std::uint16_t backend) {
+  return ruleset.service(service).loads[backend]->signs();
 }
 
 const Service& service_at(const Ruleset& ruleset, std::uint16_t service) {

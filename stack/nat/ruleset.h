@@ -8,6 +8,8 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "flow/tuple.h"
+#include "nat/backend_load.h"
+#include "nat/balancer.h"
 #include "nat/prefix_set.h"
 #include "nat/service_load.h"
 #include "vipgate/engine.h"
@@ -36,8 +38,9 @@ struct AddressRole {
 struct CompiledService {
   const Service* service = nullptr;
   std::uint16_t vip = 0;
-  std::vector<std::uint16_t> table;     ///< Maglev slots; empty where no backend takes new flows
-  std::vector<Ipv4Address> masquerade;  ///< by backend: the source address it sees of us
+  std::shared_ptr<const Balancer> balancer;
+  std::vector<std::shared_ptr<BackendLoad>> loads;  ///< by backend
+  std::vector<Ipv4Address> masquerade;              ///< by backend: the source address it sees of us
   PrefixSet allow;
   PrefixSet deny;
 
@@ -54,7 +57,8 @@ struct CompiledEgress {
 /// An immutable set of rules with look-up tables, shared by all workers.
 class Ruleset {
  public:
-  Ruleset(Rules rules, std::uint32_t generation);
+  /// As compile().
+  Ruleset(Rules rules, std::uint32_t generation, const Ruleset* previous = nullptr);
   Ruleset(const Ruleset&) = delete;
   Ruleset& operator=(const Ruleset&) = delete;
 
@@ -85,10 +89,11 @@ class Ruleset {
   /// The service at a port of a VIP; explicit ports go before the wildcard, which has none of the ports given out.
   std::optional<std::uint16_t> find_service(std::uint16_t vip, Protocol protocol, std::uint16_t port) const;
 
-  /// What the services carry; the one thing here that changes.
+  /// What the services with limits carry. This, the loads of backends and the turns that balancers take are the things
+  /// here that change.
   ServiceLoad& load() const { return *load_; }
 
-  /// The backend for a new flow of `client`; the same for the same client endpoint while the backends stay the same.
+  /// The backend for a new flow of `client`; none where no backend takes new flows.
   std::optional<std::uint16_t> choose_backend(std::uint16_t service, const Endpoint& client) const;
 
   /// Where the backend serves what the client asked for at `port` of the VIP.
@@ -113,7 +118,9 @@ class Ruleset {
     PortTable udp;
   };
 
-  void add_service(std::uint16_t vip, const Service& service);
+  class Predecessors;
+
+  void add_service(std::uint16_t vip, const Service& service, Predecessors& predecessors);
   void add_preserve_backend(const Service& service, const Backend& backend);
   const CompiledEgress* egress_of(Ipv4Address host) const;
   Ipv4Address masquerade_for(const Service& service, Ipv4Address backend) const;

@@ -10,13 +10,13 @@
 namespace vipgate::test {
 namespace {
 
-std::vector<MaglevEntry> equal_entries(std::size_t count) {
-  std::vector<MaglevEntry> entries;
+std::vector<BalanceEntry> equal_entries(std::size_t count) {
+  std::vector<BalanceEntry> entries;
   for (std::uint64_t i = 0; i < count; ++i) entries.push_back({(0x0a000002 + i) << 16 | 8080, 1});
   return entries;
 }
 
-std::vector<double> shares(std::span<const MaglevEntry> entries) {
+std::vector<double> shares(std::span<const BalanceEntry> entries) {
   const auto table = maglev_table(entries);
   std::vector<double> counts(entries.size());
   for (const std::uint16_t slot : table) counts.at(slot) += 1;
@@ -25,7 +25,7 @@ std::vector<double> shares(std::span<const MaglevEntry> entries) {
 }
 
 /// The part of all hashes whose entry, told by its key, is another after the change.
-double moved(std::span<const MaglevEntry> before, std::span<const MaglevEntry> after) {
+double moved(std::span<const BalanceEntry> before, std::span<const BalanceEntry> after) {
   const auto old_table = maglev_table(before);
   const auto new_table = maglev_table(after);
   std::mt19937_64 random(1);
@@ -64,7 +64,7 @@ TEST(Maglev, common_factors_of_weights_do_not_matter) {
   entries[1].weight = 2;
   entries[2].weight = 3;
   const auto small = maglev_table(entries);
-  for (MaglevEntry& entry : entries) entry.weight *= 1000000;
+  for (BalanceEntry& entry : entries) entry.weight *= 1000000;
   EXPECT_EQ(maglev_table(entries), small);
 }
 
@@ -72,7 +72,7 @@ TEST(Maglev, entry_of_weight_0_has_no_slot) {
   auto entries = equal_entries(4);
   entries[2].weight = 0;
   EXPECT_EQ(shares(entries)[2], 0);
-  for (MaglevEntry& entry : entries) entry.weight = 0;
+  for (BalanceEntry& entry : entries) entry.weight = 0;
   EXPECT_TRUE(maglev_table(entries).empty());
   EXPECT_TRUE(maglev_table({}).empty());
 }
@@ -103,7 +103,7 @@ TEST(Maglev, removing_an_entry_moves_little_but_its_own_share) {
 
 TEST(Maglev, order_of_entries_matters_little) {
   const auto entries = equal_entries(10);
-  const std::vector<MaglevEntry> turned(entries.rbegin(), entries.rend());
+  const std::vector<BalanceEntry> turned(entries.rbegin(), entries.rend());
   EXPECT_LE(moved(entries, turned), 0.1);
 }
 

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "vipgate/backend_signs.h"
+
+namespace vipgate {
+
+/// What one backend of a service carries, and what is seen of it. Outlives the rulesets that name the backend; workers
+/// count in it and the control thread reads it, each with single atomic steps.
+class alignas(64) BackendLoad {
+ public:
+  void add_flow() { flows_.fetch_add(1, kRelaxed); }
+  void remove_flow() { flows_.fetch_sub(1, kRelaxed); }
+  void note_opened() { opened_.fetch_add(1, kRelaxed); }
+  void note_refused() { refused_.fetch_add(1, kRelaxed); }
+  void note_unanswered() { unanswered_.fetch_add(1, kRelaxed); }
+
+  std::uint64_t flows() const { return flows_.load(kRelaxed); }
+  BackendSigns signs() const {
+    return {.opened = opened_.load(kRelaxed),
+            .flows = flows(),
+            .refused = refused_.load(kRelaxed),
+            .unanswered = unanswered_.load(kRelaxed)};
+  }
+
+ private:
+  static constexpr auto kRelaxed = std::memory_order_relaxed;
+  using Counter = std::atomic<std::uint64_t>;
+
+  Counter flows_ = 0;
+  Counter opened_ = 0;
+  Counter refused_ = 0;
+  Counter unanswered_ = 0;
+};
+
+}  // namespace vipgate
