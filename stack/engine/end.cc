@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "engine/state.h"
 #include "nat/egress.h"
 #include "nat/revalidate.h"
@@ -9,9 +11,31 @@ namespace vipgate {
 /// Whether the present rules allow the flow. From then on they count it.
 bool Engine::State::is_allowed(FlowRecord& flow) const {
   if (flow.generation == rules->generation()) return true;
+  BackendLoad* const load_before = backend_load(flow);
   if (!revalidate(*rules, flow)) return false;
   if (is_counted(flow) && flow.flow_class == FlowClass::live) rules->load().add(flow.service, client_hash(flow));
+  BackendLoad* const load = backend_load(flow);
+  if (load != load_before && flow.flow_class != FlowClass::closed) {
+    if (load_before != nullptr) load_before->remove_flow();
+    load->add_flow();
+  }
   return true;
+}
+
+/// A ruleset that flows may have been allowed by last; nullptr: none that we know.
+const Ruleset* Engine::State::ruleset_of(std::uint32_t generation) const {
+  if (generation == rules->generation()) return rules.get();
+  const auto older = std::find_if(older_rules.begin(), older_rules.end(),
+                                  [&](const auto& ruleset) { return ruleset->generation() == generation; });
+  return older == older_rules.end() ? nullptr : older->get();
+}
+
+/// Where the flow counts, unless it is closed, as one of its backend's. nullptr: nowhere. It has no service, or we know
+/// nothing of the rules that allowed it.
+BackendLoad* Engine::State::backend_load(const FlowRecord& flow) const {
+  if (flow.kind != FlowKind::service) return nullptr;
+  const Ruleset* ruleset = ruleset_of(flow.generation);
+  return ruleset == nullptr ? nullptr : ruleset->service(flow.service).loads[flow.backend].get();
 }
 
 /// Whether limits apply to the flow, once it is live.
@@ -29,6 +53,9 @@ void Engine::State::end(std::uint8_t shard, FlowId id) {
   FlowTable& flows = flows_of(shard);
   const FlowRecord& flow = flows[id];
   if (is_counted(flow) && flow.flow_class == FlowClass::live) rules->load().remove(flow.service, client_hash(flow));
+  if (flow.flow_class != FlowClass::closed) {
+    if (BackendLoad* load = backend_load(flow)) load->remove_flow();
+  }
   dismiss_helper(shard, flow);
   if (flow.kind == FlowKind::egress) {
     // RFC 4787 REQ-1 asks for a mapping while it has sessions; RFC 7857 §4 for its end with the last.
@@ -55,6 +82,9 @@ void Engine::State::expire(std::uint8_t shard, Time now, std::size_t budget, Pac
       revoke(shard, id, sink);
       return;
     }
+    if (flows[id].protocol == Protocol::tcp && flows[id].tcp.state == TcpState::syn_sent) {
+      if (BackendLoad* load = backend_load(flows[id])) load->note_unanswered();
+    }
     reset_both(shard, flows[id], sink);
     end(shard, id);
     ++counters.flows_expired;
@@ -74,8 +104,10 @@ std::size_t Engine::State::sweep(std::uint8_t shard, std::size_t budget, PacketS
   std::size_t looked_at = 0;
   for (; part.swept != kNoFlow && looked_at < budget; ++looked_at) {
     if (part.swept >= part.flows.used_records()) {
-      part.swept = kNoFlow;
-      break;
+      part.oldest_allowed = part.round;
+      part.swept = part.round == rules->generation() ? kNoFlow : 0;
+      part.round = rules->generation();
+      continue;
     }
     const FlowId id = part.swept++;
     FlowRecord& flow = part.flows[id];
@@ -90,6 +122,13 @@ bool Engine::State::is_swept() const {
     if (shard.swept != kNoFlow) return false;
   }
   return true;
+}
+
+void Engine::State::forget_older_rulesets() {
+  if (older_rules.empty()) return;
+  const auto oldest = std::min_element(
+      shards.begin(), shards.end(), [](const Shard& a, const Shard& b) { return a.oldest_allowed < b.oldest_allowed; });
+  std::erase_if(older_rules, [&](const auto& ruleset) { return ruleset->generation() < oldest->oldest_allowed; });
 }
 
 }  // namespace vipgate

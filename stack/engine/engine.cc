@@ -115,12 +115,17 @@ Time Engine::run(Time now, PacketSink& sink) {
     const Shard& part = state_->shard_at(number);
     next = std::min({next, part.flows.next_tick(), part.fragments.next_expiry()});
   }
+  state_->forget_older_rulesets();
   return state_->is_swept() ? next : now;
 }
 
 void Engine::set_ruleset(std::shared_ptr<const Ruleset> ruleset) {
-  state_->rules = std::move(ruleset);
-  for (Shard& shard : state_->shards) shard.swept = 0;
+  state_->older_rules.push_back(std::exchange(state_->rules, std::move(ruleset)));
+  for (Shard& shard : state_->shards) {
+    if (shard.swept != kNoFlow) continue;
+    shard.swept = 0;
+    shard.round = state_->rules->generation();
+  }
 }
 
 const Ruleset& Engine::ruleset() const {

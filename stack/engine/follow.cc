@@ -12,6 +12,11 @@ namespace {
 /// Flows looked at for expiry on the way of one packet.
 constexpr std::size_t kExpiryPerPacket = 2;
 
+/// RFC 792: the network, the host or the port cannot be reached. What asks for smaller packets says that it can.
+bool says_unreachable(const IcmpView& error) {
+  return error.type() == icmp::kUnreachable && error.code() != icmp::kFragmentationNeeded;
+}
+
 bool refreshes(const FlowRecord& flow, Direction direction) {
   // RFC 4787 REQ-6: what comes from inside refreshes; whether what comes from outside does, is ours to say. RFC 7857
   // §7: it shall not keep a private host's mapping.
@@ -42,6 +47,9 @@ Verdict Engine::State::follow_error(Transit& transit, FlowHit hit) {
   }
   const Reason objection = objection_to(transit.view, *transit.quoted, flow, hit.direction);
   if (objection != Reason::none) return drop(objection, transit.shard);
+  if (hit.direction == Direction::reply && says_unreachable(transit.view.icmp)) {
+    if (BackendLoad* load = backend_load(flow)) load->note_refused();
+  }
   translate_error(transit.packet, transit.view, *transit.quoted, flow, hit.direction);
   return forward(flow, transit.shard);
 }
@@ -60,6 +68,7 @@ Verdict Engine::State::follow(Transit& transit, FlowHit hit, Time now, PacketSin
   if (flow.protocol == Protocol::tcp) {
     TcpSegment segment = TcpSegment::of(transit.view.tcp);
     if (const HelperRecord* helper = helper_of(transit.shard, flow)) ftp_restore(helper->ftp, hit.direction, segment);
+    const bool unanswered = flow.tcp.state == TcpState::syn_sent;
     const TcpResult result = tcp_track(flow.tcp, hit.direction, segment);
     if (result.outcome == TcpOutcome::invalid) return drop(result.reason, transit.shard);
     if (result.outcome == TcpOutcome::reopen) {
@@ -69,6 +78,7 @@ Verdict Engine::State::follow(Transit& transit, FlowHit hit, Time now, PacketSin
     }
     refresh = result.refresh;
     outcome = result.outcome;
+    if (unanswered) note_signs(flow, hit.direction, segment);
   } else if (hit.direction == Direction::reply) {
     flow.answered = 1;
   }
@@ -85,6 +95,16 @@ Verdict Engine::State::follow(Transit& transit, FlowHit hit, Time now, PacketSin
   const Tuple& other = hit.direction == Direction::original ? flow.reply : flow.original;
   rewrite(transit.packet, transit.view, other.reversed());
   return forward(flow, transit.shard);
+}
+
+/// What a segment of a connection whose SYN was not answered before it says of the backend.
+void Engine::State::note_signs(const FlowRecord& flow, Direction direction, const TcpSegment& segment) const {
+  const bool again = direction == Direction::original && flow.tcp.state == TcpState::syn_sent && tcp_may_open(segment);
+  const bool refused = direction == Direction::reply && flow.tcp.state == TcpState::close;
+  if (!again && !refused) return;
+  BackendLoad* load = backend_load(flow);
+  if (load == nullptr) return;
+  again ? load->note_unanswered() : load->note_refused();
 }
 
 /// Puts the flow where it belongs by its new state. A flow that goes live takes its place among those that limits
@@ -106,6 +126,12 @@ Reason Engine::State::reclassify(const Transit& transit, FlowHit hit, Duration t
       load.add(flow.service, client_hash(flow));
     } else if (class_before == FlowClass::live) {
       load.remove(flow.service, client_hash(flow));
+    }
+  }
+  if (class_now != class_before) {
+    if (BackendLoad* load = backend_load(flow)) {
+      if (class_now == FlowClass::closed) load->remove_flow();
+      if (class_before == FlowClass::closed) load->add_flow();
     }
   }
   flows.update(hit.id, class_now, timeout_now);

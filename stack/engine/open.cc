@@ -197,6 +197,10 @@ Verdict Engine::State::commit(Transit& transit, FlowRecord& candidate, Time now,
   if (!make_room(transit.shard, 1)) return refuse(transit, Reason::table_full, now, sink);
   const FlowId id = flows.insert(candidate, flow_timeout(candidate));
   ++counters.flows_opened;
+  if (BackendLoad* load = backend_load(candidate)) {
+    load->note_opened();
+    load->add_flow();
+  }
   lower_mss_of(flows[id], transit);
   rewrite(transit.packet, transit.view, candidate.reply.reversed());
   return forward(candidate, transit.shard);

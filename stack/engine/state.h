@@ -44,7 +44,11 @@ struct Shard {
   FlowTable flows;
   Reassembly fragments;
   RecordPool<HelperRecord> helpers;
-  FlowId swept = kNoFlow;  ///< records before it were held against the present ruleset; kNoFlow: all
+  // Rounds over all records, to hold them against new rulesets. A new one does not begin the round anew, but asks for
+  // another: however fast they come, the older ones are done with at some time.
+  FlowId swept = kNoFlow;            ///< how far the round is; kNoFlow: no ruleset asks for one
+  std::uint32_t round = 0;           ///< the generation that was the present one when it began
+  std::uint32_t oldest_allowed = 0;  ///< no flow was last allowed by an older generation
 };
 
 struct Engine::State {
@@ -60,6 +64,7 @@ struct Engine::State {
   Verdict follow(Transit& transit, FlowHit hit, Time now, PacketSink& sink);
   Verdict follow_error(Transit& transit, FlowHit hit);
   Reason reclassify(const Transit& transit, FlowHit hit, Duration timeout_before);
+  void note_signs(const FlowRecord& flow, Direction direction, const TcpSegment& segment) const;
   void lower_mss_of(const FlowRecord& flow, Transit& transit) const;
 
   // open.cc
@@ -98,6 +103,9 @@ struct Engine::State {
   std::size_t sweep(std::uint8_t shard, std::size_t budget, PacketSink& sink);
   bool revoke(std::uint8_t shard, FlowId id, PacketSink& sink);
   bool is_swept() const;
+  void forget_older_rulesets();
+  const Ruleset* ruleset_of(std::uint32_t generation) const;
+  BackendLoad* backend_load(const FlowRecord& flow) const;
 
   Duration flow_timeout(const FlowRecord& flow) const;
   void count(const Verdict& verdict);
@@ -109,6 +117,7 @@ struct Engine::State {
 
   EngineOptions options;
   std::shared_ptr<const Ruleset> rules;
+  std::vector<std::shared_ptr<const Ruleset>> older_rules;  ///< that flows may still be counted in, by generation
   Sharding sharding;
   KeyedHash port_hash;
   std::vector<Shard> shards;  ///< worker, worker + workers, …

@@ -18,6 +18,14 @@ std::optional<std::uint16_t> backend_serving(const Ruleset& rules, std::uint16_t
   return std::nullopt;
 }
 
+/// What becomes of the flow if its backend is down.
+bool survives(const Service& service, const Backend& backend, const FlowRecord& flow) {
+  if (backend.state != BackendState::down) return true;
+  // A connection whose SYN was never answered is better off at another backend; its SYN will come again.
+  const bool is_connection = flow.protocol == Protocol::tcp && flow.tcp.state != TcpState::syn_sent;
+  return is_connection && service.on_backend_down == OnBackendDown::keep;
+}
+
 bool revalidate_service(const Ruleset& rules, FlowRecord& flow) {
   const AddressRole vip = rules.role_of(flow.original.destination);
   if (!vip.is_vip()) return false;
@@ -25,6 +33,8 @@ bool revalidate_service(const Ruleset& rules, FlowRecord& flow) {
   if (!service || !rules.service(*service).allows(flow.original.source)) return false;
   const auto backend = backend_serving(rules, *service, flow);
   if (!backend) return false;
+  const Service& rule = *rules.service(*service).service;
+  if (!survives(rule, rule.backends[*backend], flow)) return false;
   flow.service = *service;
   flow.backend = *backend;
   return true;
@@ -36,8 +46,9 @@ bool revalidate_related(const Ruleset& rules, FlowRecord& flow) {
     const Service& rule = *rules.service(service).service;
     if (rule.helper == Helper::none) continue;
     for (std::uint16_t i = 0; i < rule.backends.size(); ++i) {
-      const Ipv4Address address = rule.backends[i].address;
-      if (address != flow.original.source && address != flow.reply.source) continue;
+      const Backend& backend = rule.backends[i];
+      if (backend.address != flow.original.source && backend.address != flow.reply.source) continue;
+      if (backend.state == BackendState::down && rule.on_backend_down == OnBackendDown::reset) continue;
       flow.service = service;
       flow.backend = i;
       return true;
