@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "config/config.h"
+#include "device/kernel.h"
+#include "runtime/kernel_plan.h"
+
+// What plan_kernel() is made of; for kernel_plan*.cc alone.
+namespace vipgate {
+
+// Rules of one kind share a priority: their order does not matter, and adding one renumbers none.
+inline constexpr std::uint32_t kWrittenBack = 0;  // offsets from Config::Kernel::rule_priority
+inline constexpr std::uint32_t kPreserve = 1;     // ahead of the exceptions: replies go to clients of every address
+inline constexpr std::uint32_t kEgressException = 2;
+inline constexpr std::uint32_t kEgress = 3;
+inline constexpr std::uint32_t kErrors = 4;
+inline constexpr std::uint32_t kGuard = 5;
+
+/// A rule of ours; `offset` is one of those above.
+PolicyRule rule_template(const Config& config, std::uint32_t offset);
+
+inline Ipv4Prefix host_prefix(Ipv4Address address) {
+  return {address, 32};
+}
+
+using PrefixesByDevice = std::map<std::string, std::vector<Ipv4Prefix>>;
+
+// Routes.
+
+std::vector<Wanted<Route>> plan_routes(const Config& config);
+absl::Status check_routes(const Config& config, const KernelView& view, const std::vector<Wanted<Route>>& routes);
+/// Whether vipgate added a route, perhaps under an earlier configuration.
+bool is_ours(const Route& route, const Config& config, const KernelView& view);
+
+// Where the private hosts are.
+
+struct Backends {
+  PrefixesByDevice all;
+  PrefixesByDevice preserve;
+  bool any_preserve = false;
+};
+/// Warns of backends that cannot be reached. `plan` has its routes already.
+Backends find_backends(const Config& config, const KernelView& view, KernelPlan& plan);
+
+struct EgressHosts {
+  std::vector<std::set<std::string>> devices;  ///< of each entry of Rules::egress
+  std::vector<Ipv4Prefix> guarded;             ///< those that the default route does not lead to
+  std::set<std::string> open;                  ///< devices of egress hosts and of their exceptions: not guarded
+};
+EgressHosts find_egress(const Config& config, const KernelView& view, KernelPlan& plan);
+
+// Rules and sysctls.
+
+/// What private hosts send comes through the TUN: replies of `preserve` services, and flows of egress.
+absl::Status plan_diversions(const Config& config, const KernelView& view, const Backends& backends,
+                             const EgressHosts& egress, KernelPlan& plan);
+/// Other interfaces do not reach private hosts directly.
+absl::Status plan_guard(const Config& config, const KernelView& view, const Backends& backends,
+                        const EgressHosts& egress, KernelPlan& plan);
+void plan_sysctls(const Config& config, const KernelView& view, KernelPlan& plan);
+
+}  // namespace vipgate
