@@ -101,4 +101,8 @@ std::string PolicyRule::to_string() const {
   return text;
 }
 
+std::string ProxyNeighbour::to_string() const {
+  return absl::StrCat(address.to_string(), " dev ", device, " proto ", protocol);
+}
+
 }  // namespace vipgate

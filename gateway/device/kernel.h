@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "device/arp.h"
 #include "device/unique_fd.h"
 #include "vipgate/address.h"
 
@@ -91,6 +92,16 @@ struct PolicyRule {
   std::string to_string() const;
 };
 
+/// An address that the kernel answers ARP for on a device, although it is not this host's: it forwards its packets.
+struct ProxyNeighbour {
+  std::string device{};
+  Ipv4Address address{};
+  std::uint8_t protocol = 0;  ///< who added it (NDA_PROTOCOL)
+
+  auto operator<=>(const ProxyNeighbour&) const = default;
+  std::string to_string() const;
+};
+
 /// All that vipgate asks of the kernel's network configuration. A seam: tests put a fake in its place and let every
 /// call fail. Errors are ready to be shown, and have these codes: NotFound and AlreadyExists for what is not, or
 /// already, there; PermissionDenied.
@@ -102,11 +113,14 @@ class KernelInterface {
   virtual absl::StatusOr<std::vector<HostAddress>> addresses() = 0;
   virtual absl::StatusOr<std::vector<Route>> routes(std::uint32_t table) = 0;
   virtual absl::StatusOr<std::vector<PolicyRule>> rules() = 0;
+  virtual absl::StatusOr<std::vector<ProxyNeighbour>> proxies() = 0;
 
   virtual absl::Status add_route(const Route& route) = 0;
   virtual absl::Status remove_route(const Route& route) = 0;
   virtual absl::Status add_rule(const PolicyRule& rule) = 0;
   virtual absl::Status remove_rule(const PolicyRule& rule) = 0;
+  virtual absl::Status add_proxy(const ProxyNeighbour& proxy) = 0;  ///< one that is there becomes `proxy.protocol`'s
+  virtual absl::Status remove_proxy(const ProxyNeighbour& proxy) = 0;
   virtual absl::Status add_address(const HostAddress& address) = 0;
   virtual absl::Status remove_address(const HostAddress& address) = 0;
   virtual absl::Status change_link(const std::string& device, const LinkChange& change) = 0;
@@ -115,6 +129,8 @@ class KernelInterface {
   /// `key` as in sysctl(8) with slashes ("net/ipv4/conf/eth0.100/rp_filter"): device names may have dots.
   virtual absl::StatusOr<std::string> read_sysctl(const std::string& key) = 0;
   virtual absl::Status write_sysctl(const std::string& key, const std::string& value) = 0;
+
+  virtual ArpInterface& arp() = 0;
 
   /// Whether links, addresses, routes or rules may have changed since the last call. The first call says yes.
   virtual bool changed() = 0;

@@ -26,11 +26,14 @@ class NetlinkKernel : public KernelInterface {
   absl::StatusOr<std::vector<HostAddress>> addresses() override;
   absl::StatusOr<std::vector<Route>> routes(std::uint32_t table) override;
   absl::StatusOr<std::vector<PolicyRule>> rules() override;
+  absl::StatusOr<std::vector<ProxyNeighbour>> proxies() override;
 
   absl::Status add_route(const Route& route) override;
   absl::Status remove_route(const Route& route) override;
   absl::Status add_rule(const PolicyRule& rule) override;
   absl::Status remove_rule(const PolicyRule& rule) override;
+  absl::Status add_proxy(const ProxyNeighbour& proxy) override;
+  absl::Status remove_proxy(const ProxyNeighbour& proxy) override;
   absl::Status add_address(const HostAddress& address) override;
   absl::Status remove_address(const HostAddress& address) override;
   absl::Status change_link(const std::string& device, const LinkChange& change) override;
@@ -39,6 +42,7 @@ class NetlinkKernel : public KernelInterface {
   absl::StatusOr<std::string> read_sysctl(const std::string& key) override;
   absl::Status write_sysctl(const std::string& key, const std::string& value) override;
 
+  ArpInterface& arp() override { return arp_; }
   bool changed() override;
   absl::StatusOr<std::string> identity() override;
   absl::StatusOr<UniqueFd> lock(const std::string& name) override;
@@ -72,6 +76,7 @@ class NetlinkKernel : public KernelInterface {
 
   Socket socket_;
   Socket events_;
+  ArpPort arp_;
   bool first_ = true;
 };
 

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <linux/if.h>
+#include <linux/neighbour.h>
 #include <netlink/msg.h>
 #include <sys/socket.h>
 
@@ -110,6 +111,13 @@ PolicyRule rule_of(rtnl_rule* source, nl_msg* message) {
   return rule;
 }
 
+ProxyNeighbour proxy_of(rtnl_neigh* source, nl_msg* message, const std::string& device) {
+  ProxyNeighbour proxy{.device = device, .address = value_of(rtnl_neigh_get_dst(source))};
+  const nlattr* protocol = nlmsg_find_attr(nlmsg_hdr(message), sizeof(ndmsg), kNeighbourProtocol);
+  if (protocol != nullptr) proxy.protocol = nla_get_u8(protocol);
+  return proxy;
+}
+
 RuleObject to_netlink(const PolicyRule& rule) {
   RuleObject object(rtnl_rule_alloc());
   rtnl_rule_set_family(object.get(), AF_INET);
@@ -140,6 +148,15 @@ RouteObject to_netlink(const Route& route, int device) {
     if (route.gateway) rtnl_route_nh_set_gateway(hop, to_netlink(*route.gateway, 32).get());
     rtnl_route_add_nexthop(object.get(), hop);
   }
+  return object;
+}
+
+NeighbourObject to_netlink(const ProxyNeighbour& proxy, int device) {
+  NeighbourObject object(rtnl_neigh_alloc());
+  rtnl_neigh_set_family(object.get(), AF_INET);
+  rtnl_neigh_set_ifindex(object.get(), device);
+  rtnl_neigh_set_dst(object.get(), to_netlink(proxy.address, 32).get());
+  rtnl_neigh_set_flags(object.get(), NTF_PROXY);
   return object;
 }
 

@@ -1,14 +1,52 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "device/kernel.h"
 
 namespace vipgate {
+
+/// A LAN in memory, on which time passes while somebody waits.
+class FakeArp final : public ArpInterface {
+ public:
+  Time clock = Time(std::chrono::hours(1));
+  std::vector<ArpClaim> others;   ///< what is heard next
+  std::vector<ArpClaim> answers;  ///< what is heard once somebody asks for the address on the device
+  std::vector<std::string> sent;
+  std::set<std::string> devices;  ///< that somebody listens on
+  absl::Status refusal;           ///< of everything that is sent
+
+  absl::Status ask(const std::string& device, Ipv4Address address, std::optional<Ipv4Address> own) override {
+    if (!refusal.ok()) return refusal;
+    devices.insert(device);
+    sent.push_back(
+        absl::StrCat(device, " ? ", address.to_string(), own ? absl::StrCat(" from ", own->to_string()) : ""));
+    for (const ArpClaim& claim : answers) {
+      if (claim.device == device && claim.address == address) others.push_back(claim);
+    }
+    return absl::OkStatus();
+  }
+  absl::Status announce(const std::string& device, Ipv4Address address) override {
+    if (!refusal.ok()) return refusal;
+    devices.insert(device);
+    sent.push_back(absl::StrCat(device, " ! ", address.to_string()));
+    return absl::OkStatus();
+  }
+  std::vector<ArpClaim> claims() override { return std::exchange(others, {}); }
+  void keep_only(const std::set<std::string>& kept) override {
+    std::erase_if(devices, [&](const std::string& device) { return !kept.contains(device); });
+  }
+  Time now() override { return clock; }
+  void wait(Duration time) override { clock += time; }
+};
 
 /// A kernel in memory. Each call can be made to fail.
 class FakeKernel final : public KernelInterface {
@@ -17,6 +55,8 @@ class FakeKernel final : public KernelInterface {
   std::vector<HostAddress> address_list;
   std::vector<Route> route_list;
   std::vector<PolicyRule> rule_list;
+  std::vector<ProxyNeighbour> proxy_list;
+  FakeArp lan;
   std::map<std::string, std::string> sysctls;
   std::string namespace_name = "boot/1";
   bool locked = false;
@@ -37,6 +77,7 @@ class FakeKernel final : public KernelInterface {
     return read(absl::StrCat("routes of ", table), found);
   }
   absl::StatusOr<std::vector<PolicyRule>> rules() override { return read("rules", rule_list); }
+  absl::StatusOr<std::vector<ProxyNeighbour>> proxies() override { return read("proxies", proxy_list); }
 
   absl::Status add_route(const Route& route) override {
     return change(absl::StrCat("+ route ", route.to_string()), [&] { return add(route_list, route); });
@@ -49,6 +90,12 @@ class FakeKernel final : public KernelInterface {
   }
   absl::Status remove_rule(const PolicyRule& rule) override {
     return change(absl::StrCat("- rule ", rule.to_string()), [&] { return remove(rule_list, rule); });
+  }
+  absl::Status add_proxy(const ProxyNeighbour& proxy) override {
+    return change(absl::StrCat("+ proxy ", proxy.to_string()), [&] { return add(proxy_list, proxy); });
+  }
+  absl::Status remove_proxy(const ProxyNeighbour& proxy) override {
+    return change(absl::StrCat("- proxy ", proxy.to_string()), [&] { return remove(proxy_list, proxy); });
   }
   absl::Status add_address(const HostAddress& address) override {
     return change(absl::StrCat("+ address ", address.to_string()), [&] { return add(address_list, address); });
@@ -100,6 +147,7 @@ class FakeKernel final : public KernelInterface {
     });
   }
 
+  ArpInterface& arp() override { return lan; }
   bool changed() override { return has_changed; }
   absl::StatusOr<std::string> identity() override { return read("identity", namespace_name); }
   absl::StatusOr<UniqueFd> lock(const std::string& name) override {
@@ -115,6 +163,7 @@ class FakeKernel final : public KernelInterface {
     for (const HostAddress& address : address_list) lines.push_back(absl::StrCat("address ", address.to_string()));
     for (const Route& route : route_list) lines.push_back(absl::StrCat("route ", route.to_string()));
     for (const PolicyRule& rule : rule_list) lines.push_back(absl::StrCat("rule ", rule.to_string()));
+    for (const ProxyNeighbour& proxy : proxy_list) lines.push_back(absl::StrCat("proxy ", proxy.to_string()));
     for (const auto& [key, value] : sysctls) lines.push_back(absl::StrCat("sysctl ", key, "=", value));
     std::sort(lines.begin(), lines.end());
     return lines;
