@@ -4,6 +4,7 @@
 #include <exception>
 #include <utility>
 
+#include "config/announce.h"
 #include "config/conflicts.h"
 #include "config/draft.h"
 #include "config/errors.h"
@@ -30,6 +31,13 @@ Service finish(DraftService draft) {
   return service;
 }
 
+Announcement finish(const DraftAnnouncement& draft) {
+  Announcement announcement{.address = draft.address, .vip = draft.vip};
+  for (const Placed<std::string>& interface : draft.arp) announcement.arp.push_back(interface.value);
+  if (draft.route_table) announcement.route_table = draft.route_table->value;
+  return announcement;
+}
+
 void finish(Draft draft, Rules& rules) {
   for (const auto& subnet : draft.subnets.entries) rules.subnets.push_back(subnet.value);
   for (const auto& entry : draft.masquerade.entries) rules.masquerade.push_back(entry.value);
@@ -40,6 +48,19 @@ void finish(Draft draft, Rules& rules) {
   for (DraftEgress& entry : draft.egress) {
     rules.egress.push_back({entry.from.value, entry.as.value, std::move(entry.except)});
   }
+}
+
+/// Puts those of VIPs before those of masquerade addresses.
+void gather_announcements(Draft& draft) {
+  std::vector<DraftAnnouncement> all;
+  for (const DraftVip& vip : draft.vips) {
+    if (!vip.announcement) continue;
+    all.push_back(*vip.announcement);
+    all.back().address = vip.vip.address;
+    all.back().vip = true;
+  }
+  all.insert(all.end(), draft.announcements.begin(), draft.announcements.end());
+  draft.announcements = std::move(all);
 }
 
 Config read_config(const JsonValue& root, Errors& errors) {
@@ -53,7 +74,7 @@ Config read_config(const JsonValue& root, Errors& errors) {
           reader.require("tun", R"(a section with the VIPs' prefix: "tun": { "subnet": "203.0.113.8/29" })")) {
     read_tun(*tun, config.tun, draft.subnets, errors);
   }
-  if (const JsonValue* masquerade = reader.find("masquerade")) read_masquerade(*masquerade, draft.masquerade, errors);
+  if (const JsonValue* masquerade = reader.find("masquerade")) read_masquerade(*masquerade, draft, errors);
   draft.vips = read_vips(reader.require("vips", "a list of VIPs"), reader.find("defaults"), errors);
   if (const JsonValue* egress = reader.find("egress")) read_egress(*egress, draft.egress, errors);
   if (const JsonValue* flows = reader.find("flows")) read_flows(*flows, config.flows, errors);
@@ -61,13 +82,18 @@ Config read_config(const JsonValue& root, Errors& errors) {
   if (const JsonValue* kernel = reader.find("kernel")) read_kernel(*kernel, config.kernel, errors);
   read_control(reader.find("control"), config.flows.state_dir, config.control, errors);
 
+  gather_announcements(draft);
   resolve_masquerade(draft, errors);
   check_subnets(draft.subnets, errors);
   check_addresses(draft, errors);
   check_services(draft, errors);
   check_backends(draft, errors);
   check_egress(draft, errors);
-  if (errors.empty()) finish(std::move(draft), config.rules);
+  check_announcements(draft, config, errors);
+  if (!errors.empty()) return config;
+  for (const DraftAnnouncement& announcement : draft.announcements)
+    config.announcements.push_back(finish(announcement));
+  finish(std::move(draft), config.rules);
   return config;
 }
 

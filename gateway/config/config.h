@@ -11,6 +11,16 @@
 
 namespace vipgate {
 
+/// Where an address of the gateway's own is made known to others.
+struct Announcement {
+  Ipv4Address address{};
+  bool vip = false;                            ///< announced while it is served; else a masquerade address
+  std::vector<std::string> arp{};              ///< interfaces where this host answers ARP for it
+  std::optional<std::uint32_t> route_table{};  ///< where routing daemons find a host route to it
+
+  bool operator==(const Announcement&) const = default;
+};
+
 /// The configuration file (README, "Configuration"), checked and with every default filled in.
 struct Config {
   struct Tun {
@@ -37,7 +47,8 @@ struct Config {
   Flows flows;
   Kernel kernel;
   Control control;
-  Rules rules;  ///< without `connected` and `host_addresses`: those are the running host's
+  std::vector<Announcement> announcements;  ///< VIPs first, each in the file's order
+  Rules rules;                              ///< without `connected` and `host_addresses`: those are the running host's
 };
 
 /// One thing that is wrong with a configuration, and where.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,10 +39,18 @@ struct DraftService {
   std::vector<DraftBackend> backends;
 };
 
+struct DraftAnnouncement {
+  Ipv4Address address{};
+  bool vip = false;
+  std::vector<Placed<std::string>> arp;
+  std::optional<Placed<std::uint32_t>> route_table;
+};
+
 struct DraftVip {
   Vip vip;  ///< without services: those are below
   bool has_address = false;
   std::size_t offset = 0;  ///< of its address
+  std::optional<DraftAnnouncement> announcement;
   std::vector<DraftService> services;
 };
 
@@ -62,6 +71,7 @@ struct DraftList {
 struct Draft {
   DraftList<Ipv4Prefix> subnets;
   DraftList<Ipv4Address> masquerade;
+  std::vector<DraftAnnouncement> announcements;  ///< VIPs first
   std::vector<DraftVip> vips;
   std::vector<DraftEgress> egress;  ///< in the file's order: the first that holds a host is the host's
 };

@@ -1,21 +1,30 @@
 #include "config/masquerade.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "config/announce.h"
 #include "config/reader.h"
 
 namespace vipgate::config {
 namespace {
 
-std::optional<Ipv4Address> read_entry(const JsonValue& value, Errors& errors) {
+std::optional<Ipv4Address> read_entry(const JsonValue& value, std::vector<DraftAnnouncement>& announcements,
+                                      Errors& errors) {
   if (value.kind != JsonKind::object) return read_address("masquerade", value, errors);
-  static constexpr std::array kKeys{Key{"address"}, Key{"shared"}, Key{.name = "announce", .built = false},
+  static constexpr std::array kKeys{Key{"address"}, Key{"shared"}, Key{"announce"},
                                     Key{.name = "ports", .built = false}};
   const ObjectReader reader("a masquerade entry", value, kKeys, errors);
   bool shared = false;
   reader.set(shared, "shared", read_false);
+  std::optional<DraftAnnouncement> announcement;
+  reader.set(announcement, "announce", read_announce);
   const JsonValue* address = reader.require("address", "an address of the gateway's own");
-  return address == nullptr ? std::nullopt : read_own_address("address", *address, errors);
+  const auto own = address == nullptr ? std::nullopt : read_own_address("address", *address, errors);
+  if (!own || !announcement) return own;
+  announcement->address = *own;
+  announcements.push_back(*std::move(announcement));
+  return own;
 }
 
 /// The addresses of a subnet that a host can have: without network and broadcast address, except in a /31 (RFC 3021)
@@ -63,7 +72,8 @@ void add_default(Draft& draft, Errors& errors) {
 
 }  // namespace
 
-void read_masquerade(const JsonValue& value, DraftList<Ipv4Address>& masquerade, Errors& errors) {
+void read_masquerade(const JsonValue& value, Draft& draft, Errors& errors) {
+  DraftList<Ipv4Address>& masquerade = draft.masquerade;
   masquerade.given = true;
   if (value.kind != JsonKind::array) {
     add_mismatch("masquerade", value, "a list of addresses", errors);
@@ -76,7 +86,7 @@ void read_masquerade(const JsonValue& value, DraftList<Ipv4Address>& masquerade,
     masquerade.whole = false;
   }
   for (const JsonValue& item : value.items) {
-    const auto address = read_entry(item, errors);
+    const auto address = read_entry(item, draft.announcements, errors);
     if (address) masquerade.entries.push_back({*address, item.offset});
     if (!address) masquerade.whole = false;
   }

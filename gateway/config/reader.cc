@@ -20,6 +20,7 @@ struct Unit {
 constexpr std::array kUnits{Unit{"ms", milliseconds(1)}, Unit{"s", seconds(1)}, Unit{"m", minutes(1)},
                             Unit{"h", hours(1)}, Unit{"d", hours(24)}};
 constexpr Duration kLongest = hours(24) * 365;
+constexpr std::size_t kMaxInterfaceName = 15;  // IFNAMSIZ - 1
 
 std::string limits(IntegerRange range) {
   return " (" + std::to_string(range.first) + " to " + std::to_string(range.last) + ")";
@@ -213,6 +214,27 @@ std::optional<std::vector<Ipv4Prefix>> read_prefixes(std::string_view key, const
     }
   }
   return prefixes;
+}
+
+std::optional<std::string> read_interface_name(std::string_view key, const JsonValue& value, Errors& errors) {
+  const std::string& name = value.text;
+  const bool bad = value.kind != JsonKind::string || name.empty() || name.size() > kMaxInterfaceName || name == "." ||
+                   name == ".." || std::any_of(name.begin(), name.end(), [](char c) {
+                     const auto byte = static_cast<unsigned char>(c);
+                     return byte <= ' ' || byte >= 0x7F || c == '/' || c == ':' || c == '%';
+                   });
+  if (!bad) return name;
+  add_mismatch(key, value, "an interface name: 1 to 15 characters, no blanks, no '/', ':' or '%'", errors);
+  return std::nullopt;
+}
+
+std::optional<std::int64_t> read_table(std::string_view key, const JsonValue& value, Errors& errors) {
+  constexpr std::int64_t kDefault = 253;  // RT_TABLE_DEFAULT, RT_TABLE_MAIN
+  constexpr std::int64_t kLocal = 255;    // RT_TABLE_LOCAL
+  const auto table = read_integer(key, value, {1, 0x7FFFFFFF, "a routing table"}, errors);
+  if (!table || *table < kDefault || *table > kLocal) return table;
+  add_mismatch(key, value, "a table of our own: 253 to 255 are the kernel's", errors);
+  return std::nullopt;
 }
 
 }  // namespace vipgate::config

@@ -52,6 +52,11 @@ std::optional<Ipv4Prefix> read_prefix(std::string_view key, const JsonValue& val
 /// A list of prefixes, none of them twice; may be empty.
 std::optional<std::vector<Ipv4Prefix>> read_prefixes(std::string_view key, const JsonValue& value, Errors& errors);
 
+/// A name that the kernel takes (dev_valid_name), without '%', which asks it to put a number in.
+std::optional<std::string> read_interface_name(std::string_view key, const JsonValue& value, Errors& errors);
+/// A routing table that is not the kernel's.
+std::optional<std::int64_t> read_table(std::string_view key, const JsonValue& value, Errors& errors);
+
 /// "loopback" and the like for an address that no single host on a network has; empty for the others.
 std::string_view special_use(Ipv4Address address);
 

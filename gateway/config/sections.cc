@@ -1,7 +1,5 @@
 #include "config/sections.h"
 
-#include <algorithm>
-
 #include "config/reader.h"
 
 namespace vipgate::config {
@@ -9,8 +7,7 @@ namespace {
 
 constexpr std::size_t kMaxSocketPath = 107;  // sun_path of sockaddr_un, less the zero at its end
 constexpr std::string_view kSocketName = "/control.sock";
-constexpr std::size_t kMaxInterfaceName = 15;  // IFNAMSIZ - 1
-constexpr std::size_t kShards = 64;            // the flow space is cut into as many equal parts
+constexpr std::size_t kShards = 64;  // the flow space is cut into as many equal parts
 
 /// A number, or 0 for "auto".
 std::optional<std::int64_t> read_auto(std::string_view key, const JsonValue& value, IntegerRange range,
@@ -23,33 +20,11 @@ std::optional<std::int64_t> read_auto(std::string_view key, const JsonValue& val
   return std::nullopt;
 }
 
-/// What the kernel takes as a name (dev_valid_name), without '%', which asks it to put a number in.
-std::optional<std::string> read_interface_name(std::string_view key, const JsonValue& value, Errors& errors) {
-  const std::string& name = value.text;
-  const bool bad = value.kind != JsonKind::string || name.empty() || name.size() > kMaxInterfaceName || name == "." ||
-                   name == ".." || std::any_of(name.begin(), name.end(), [](char c) {
-                     const auto byte = static_cast<unsigned char>(c);
-                     return byte <= ' ' || byte >= 0x7F || c == '/' || c == ':' || c == '%';
-                   });
-  if (!bad) return name;
-  add_mismatch(key, value, "an interface name: 1 to 15 characters, no blanks, no '/', ':' or '%'", errors);
-  return std::nullopt;
-}
-
 std::optional<std::string> read_path(std::string_view key, const JsonValue& value, std::size_t max_size,
                                      std::string_view example, Errors& errors) {
   std::optional<std::string> path = read_text(key, value, max_size, errors);
   if (!path || path->starts_with('/')) return path;
   add_mismatch(key, value, "an absolute path, such as " + quoted(example), errors);
-  return std::nullopt;
-}
-
-std::optional<std::int64_t> read_table(std::string_view key, const JsonValue& value, Errors& errors) {
-  constexpr std::int64_t kDefault = 253;  // RT_TABLE_DEFAULT, RT_TABLE_MAIN
-  constexpr std::int64_t kLocal = 255;    // RT_TABLE_LOCAL
-  const auto table = read_integer(key, value, {1, 0x7FFFFFFF, "a routing table"}, errors);
-  if (!table || *table < kDefault || *table > kLocal) return table;
-  add_mismatch(key, value, "a table of our own: 253 to 255 are the kernel's", errors);
   return std::nullopt;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/announce.h"
 #include "config/ports.h"
 #include "config/reader.h"
 
@@ -300,7 +301,7 @@ std::optional<Unmatched> read_unmatched(std::string_view key, const JsonValue& v
 
 DraftVip read_vip(const JsonValue& value, const ServiceKeys& defaults, Errors& errors) {
   static constexpr std::array kKeys{Key{"address"}, Key{"ping"},     Key{"unmatched"},
-                                    Key{"shared"},  Key{"services"}, Key{.name = "announce", .built = false}};
+                                    Key{"shared"},  Key{"services"}, Key{"announce"}};
   const ObjectReader reader("a VIP", value, kKeys, errors);
   DraftVip draft;
   draft.offset = value.offset;
@@ -313,6 +314,7 @@ DraftVip read_vip(const JsonValue& value, const ServiceKeys& defaults, Errors& e
   }
   reader.set(draft.vip.ping, "ping", read_ping);
   reader.set(draft.vip.unmatched, "unmatched", read_unmatched);
+  reader.set(draft.announcement, "announce", read_announce);
   bool shared = false;
   reader.set(shared, "shared", read_false);
 

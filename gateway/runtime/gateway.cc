@@ -178,7 +178,7 @@ void Gateway::free_old_rulesets() {
 }
 
 void Gateway::watch() {
-  watch_timer_.expires_after(kWatchInterval);
+  watch_timer_.expires_after(std::min<Duration>(kWatchInterval, kernel_setup_.due().value_or(kWatchInterval)));
   watch_timer_.async_wait([this](const boost::system::error_code& error) {
     if (error) return;
     for (const std::string& line : monitor_->check(WorkerMonitor::Clock::now())) log_warning(line);

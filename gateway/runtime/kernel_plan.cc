@@ -59,7 +59,7 @@ PolicyRule rule_template(const Config& config, std::uint32_t offset) {
   return rule;
 }
 
-absl::StatusOr<KernelPlan> plan_kernel(const Config& config, const KernelView& view) {
+absl::StatusOr<KernelPlan> plan_kernel(const Config& config, const KernelView& view, const Withdrawn& withdrawn) {
   KernelPlan plan;
   plan.device = config.tun.name;
   plan.mtu = config.tun.mtu;
@@ -77,6 +77,7 @@ absl::StatusOr<KernelPlan> plan_kernel(const Config& config, const KernelView& v
   if (absl::Status status = plan_diversions(config, view, backends, egress, plan); !status.ok()) return status;
   if (absl::Status status = plan_guard(config, view, backends, egress, plan); !status.ok()) return status;
   plan_sysctls(config, view, plan);
+  plan_announcements(config, view, withdrawn, plan);
   return plan;
 }
 

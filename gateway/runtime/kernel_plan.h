@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,17 @@ struct Sysctl {
   bool operator==(const Sysctl&) const = default;
 };
 
+/// What of Config::announcements is not to be announced now. Default: all of it is.
+struct Withdrawn {
+  bool all = false;              ///< this gateway stands by for another one: masquerade addresses neither
+  std::set<Ipv4Address> vips{};  ///< VIPs that nobody serves
+
+  bool operator==(const Withdrawn&) const = default;
+  bool holds(const Announcement& announcement) const {
+    return all || (announcement.vip && vips.contains(announcement.address));
+  }
+};
+
 /// The kernel state that a configuration needs on a host.
 struct KernelPlan {
   std::string device{};  ///< the TUN
@@ -50,7 +62,8 @@ struct KernelPlan {
   std::optional<Wanted<HostAddress>> address{};
   std::vector<Wanted<Route>> routes{};
   std::vector<Wanted<PolicyRule>> rules{};
-  std::vector<Wanted<Sysctl>> sysctls{};  ///< last, when the guard stands
+  std::vector<Wanted<ProxyNeighbour>> proxies{};  ///< on devices that are there; once nobody else has the address
+  std::vector<Wanted<Sysctl>> sysctls{};          ///< last, when the guard stands
   std::vector<std::string> warnings{};
 
   bool operator==(const KernelPlan&) const = default;
@@ -63,7 +76,7 @@ inline constexpr std::size_t kMaxDivertingRules = 64;
 inline constexpr std::size_t kMaxGuardRules = 256;
 
 /// What kernel state `config` needs, given what is there. Makes no system call. Errors name a conflict and its remedy.
-absl::StatusOr<KernelPlan> plan_kernel(const Config& config, const KernelView& view);
+absl::StatusOr<KernelPlan> plan_kernel(const Config& config, const KernelView& view, const Withdrawn& withdrawn = {});
 
 /// The fewest prefixes that cover exactly `prefixes` and not one address more. Sorted.
 std::vector<Ipv4Prefix> aggregate(std::vector<Ipv4Prefix> prefixes);

@@ -38,6 +38,13 @@ absl::Status check_routes(const Config& config, const KernelView& view, const st
 /// Whether vipgate added a route, perhaps under an earlier configuration.
 bool is_ours(const Route& route, const Config& config, const KernelView& view);
 
+// Announcements.
+
+/// Host routes for routing daemons, and addresses to answer ARP for.
+void plan_announcements(const Config& config, const KernelView& view, const Withdrawn& withdrawn, KernelPlan& plan);
+/// Whether routing daemons take the host route of an address from a table, while the main table has its subnet's alone.
+bool is_routed_by_table(Ipv4Address address, const Config& config);
+
 // Where the private hosts are.
 
 struct Backends {

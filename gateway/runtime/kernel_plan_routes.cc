@@ -17,10 +17,11 @@ bool is_ours(const Route& route, const Config& config, const KernelView& view) {
 std::vector<Wanted<Route>> plan_routes(const Config& config) {
   std::map<Ipv4Prefix, std::string> prefixes;
   for (const Ipv4Prefix subnet : config.rules.subnets) prefixes.try_emplace(subnet, "VIP subnet");
-  for (const Vip& vip : config.rules.vips) prefixes.try_emplace(host_prefix(vip.address), "VIP");
-  for (const Ipv4Address address : config.rules.masquerade) {
-    prefixes.try_emplace(host_prefix(address), "masquerade address");
-  }
+  const auto add_host = [&](Ipv4Address address, const char* why) {
+    if (!is_routed_by_table(address, config)) prefixes.try_emplace(host_prefix(address), why);
+  };
+  for (const Vip& vip : config.rules.vips) add_host(vip.address, "VIP");
+  for (const Ipv4Address address : config.rules.masquerade) add_host(address, "masquerade address");
   std::vector<Wanted<Route>> routes;
   routes.reserve(prefixes.size() + 1);
   for (const auto& [prefix, why] : prefixes) {

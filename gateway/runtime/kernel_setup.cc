@@ -49,6 +49,7 @@ absl::Status KernelSetup::apply(const Config& config, TunOrigin origin) {
   Lines lines;
   absl::Status status = take_lock(config.kernel.protocol);
   if (status.ok()) status = update(config, first ? "left by an earlier run" : "no longer needed", lines);
+  if (status.ok()) status = first ? await_arp(lines) : answer_arp(lines);
   for (const std::string& line : lines) log_(line);
   if (status.ok()) {
     config_ = config;
@@ -155,10 +156,18 @@ absl::Status KernelSetup::check_device(const KernelView& view) {
 absl::Status KernelSetup::update(const Config& config, const std::string& removed_why, Lines& lines) {
   const KernelState::Tag tag{config.kernel.protocol, config.kernel.table};
   if (!has(state_.tags, tag)) state_.tags.push_back(tag);
+  std::vector<std::uint32_t> tables;
+  for (const Announcement& announcement : config.announcements) {
+    if (announcement.route_table && !has(tables, *announcement.route_table))
+      tables.push_back(*announcement.route_table);
+  }
+  for (const std::uint32_t table : tables) {
+    if (!has(state_.announced_tables, table)) state_.announced_tables.push_back(table);
+  }
   absl::StatusOr<KernelView> view = read_view(config);
   if (!view.ok()) return view.status();
   if (absl::Status status = check_device(*view); !status.ok()) return status;
-  absl::StatusOr<KernelPlan> plan = plan_kernel(config, *view);
+  absl::StatusOr<KernelPlan> plan = plan_kernel(config, *view, withdrawn_);
   if (!plan.ok()) return plan.status();
   view_ = *std::move(view);
 
@@ -168,8 +177,9 @@ absl::Status KernelSetup::update(const Config& config, const std::string& remove
   }
   if (absl::Status status = reconcile(*plan, removed_why, lines); !status.ok()) return status;
   plan_ = *std::move(plan);
-  if (state_.tags.size() == 1) return absl::OkStatus();
+  if (state_.tags.size() == 1 && state_.announced_tables == tables) return absl::OkStatus();
   state_.tags = {tag};  // nothing is left of the others
+  state_.announced_tables = tables;
   return file_->save(state_);
 }
 
@@ -178,7 +188,8 @@ absl::Status KernelSetup::reconcile(const KernelPlan& plan, const std::string& r
   if (absl::Status status = reconcile_device(plan, lines); !status.ok()) return status;
   if (absl::Status status = reconcile_routes(plan, removed_why, lines); !status.ok()) return status;
   if (absl::Status status = reconcile_rules(plan, removed_why, lines); !status.ok()) return status;
-  return reconcile_sysctls(plan.sysctls, lines);
+  if (absl::Status status = reconcile_sysctls(plan.sysctls, lines); !status.ok()) return status;
+  return reconcile_proxies(plan, removed_why, lines);
 }
 
 absl::Status KernelSetup::reconcile_device(const KernelPlan& plan, Lines& lines) {
@@ -287,6 +298,7 @@ absl::StatusOr<std::vector<std::string>> KernelSetup::check() {
     status = reconcile_sysctls(plan_.device_sysctls, lines);
     if (status.ok()) status = reconcile_sysctls(plan_.sysctls, lines);
   }
+  if (status.ok()) status = answer_arp(lines);
   if (absl::IsNotFound(status)) {  // the TUN, or something else that went away meanwhile
     const absl::StatusOr<std::vector<Link>> links = kernel_.links();
     KernelView fresh;
@@ -306,6 +318,9 @@ absl::StatusOr<std::vector<Route>> KernelSetup::own_routes() {
   std::vector<std::uint32_t> tables{kMainTable};
   for (const KernelState::Tag& tag : state_.tags) {
     if (!has(tables, tag.table)) tables.push_back(tag.table);
+  }
+  for (const std::uint32_t table : state_.announced_tables) {
+    if (!has(tables, table)) tables.push_back(table);
   }
   std::vector<Route> own;
   for (const std::uint32_t table : tables) {
@@ -336,6 +351,8 @@ void KernelSetup::restore() {
   take_back();
   config_.reset();
   plan_ = KernelPlan();
+  answered_.clear();
+  announcer_.want({});
   file_.reset();
   lock_.reset();
 }
@@ -343,6 +360,7 @@ void KernelSetup::restore() {
 void KernelSetup::take_back() {
   // Forwarding first: no packet passes between the end of the guard and the end of forwarding.
   bool clean = restore_sysctls(false);
+  clean &= restore_proxies();
   clean &= restore_routes();
   clean &= restore_rules();
   clean &= restore_device();

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "config/config.h"
 #include "device/kernel.h"
 #include "device/unique_fd.h"
+#include "runtime/arp_announcer.h"
 #include "runtime/kernel_plan.h"
 #include "runtime/kernel_state.h"
 
@@ -28,17 +30,24 @@ class KernelSetup {
  public:
   using Log = std::function<void(const std::string&)>;  ///< one line "what — why" a change
 
-  KernelSetup(KernelInterface& kernel, Log log) : kernel_(kernel), log_(std::move(log)) {}
+  KernelSetup(KernelInterface& kernel, Log log) : kernel_(kernel), log_(std::move(log)), announcer_(kernel.arp()) {}
 
   /// At the start and after each reload. When the first one fails, everything is undone, a killed predecessor's
   /// leftovers included; when a later one fails, the previous state holds. `origin` counts the first time; after it the
   /// TUN's name must not change.
   absl::Status apply(const Config& config, TunOrigin origin);
 
-  /// Every second: looks whether all still stands, follows interfaces and routes that changed, and returns a line for
-  /// each thing that it changed. NotFound: the TUN was deleted, nothing works any more. Other errors may pass: the next
-  /// call tries again.
+  /// What is not to be announced from now on, before the first apply() too. Takes effect at once; costs nothing when it
+  /// is as before. An error may pass: the next check() tries again.
+  absl::Status withdraw(const Withdrawn& withdrawn);
+
+  /// Every second, or earlier where due() says so: looks whether all still stands, follows interfaces and routes that
+  /// changed, and returns a line for each thing that it changed. NotFound: the TUN was deleted, nothing works any more.
+  /// Other errors may pass: the next call tries again.
   absl::StatusOr<std::vector<std::string>> check();
+
+  /// How long until check() has something to do, if that is less than a second.
+  std::optional<Duration> due() const { return announcer_.due(); }
 
   /// Takes back everything, the TUN included where it is vipgate's. What fails is logged, and left for the next start.
   void restore();
@@ -60,6 +69,9 @@ class KernelSetup {
   absl::Status reconcile_routes(const KernelPlan& plan, const std::string& removed_why, Lines& lines);
   absl::Status reconcile_rules(const KernelPlan& plan, const std::string& removed_why, Lines& lines);
   absl::Status reconcile_sysctls(const std::vector<Wanted<Sysctl>>& wanted, Lines& lines);
+  absl::Status reconcile_proxies(const KernelPlan& plan, const std::string& removed_why, Lines& lines);
+  absl::Status answer_arp(Lines& lines);
+  absl::Status await_arp(Lines& lines);
   bool is_of_device(const std::string& key) const;
   absl::Status note(const Sysctl& wanted, const std::string& before);
 
@@ -67,12 +79,14 @@ class KernelSetup {
   bool restore_sysctls(bool of_device);
   bool restore_routes();
   bool restore_rules();
+  bool restore_proxies();
   bool restore_device();
   /// Logs the line, or the error. False: it is still there.
   bool logged(const absl::Status& status, const std::string& line);
 
   absl::StatusOr<std::vector<Route>> own_routes();
   absl::StatusOr<std::vector<PolicyRule>> own_rules();
+  absl::StatusOr<std::vector<ProxyNeighbour>> own_proxies();
 
   KernelInterface& kernel_;
   Log log_;
@@ -83,6 +97,9 @@ class KernelSetup {
   std::optional<Config> config_;  ///< the one that holds
   KernelPlan plan_;
   KernelView view_;
+  Withdrawn withdrawn_;
+  ArpAnnouncer announcer_;
+  std::set<ProxyNeighbour> answered_;  ///< that the kernel was told to answer for, or was found to
   int device_index_ = 0;
   int checks_ = 0;
   bool look_again_ = false;

@@ -45,6 +45,7 @@ std::string KernelState::to_text() const {
   if (link.up) absl::StrAppend(&text, "up ", *link.up ? 1 : 0, "\n");
   if (link.mtu) absl::StrAppend(&text, "mtu ", *link.mtu, "\n");
   for (const Tag& tag : tags) absl::StrAppend(&text, "tag ", tag.protocol, " ", tag.table, "\n");
+  for (const std::uint32_t table : announced_tables) absl::StrAppend(&text, "announced ", table, "\n");
   for (const Value& value : values) {
     absl::StrAppend(&text, "sysctl ", value.key, " ", value.before, value.set.empty() ? "" : " ", value.set, "\n");
   }
@@ -76,6 +77,8 @@ std::optional<KernelState> KernelState::parse(const std::string& text) {
       good = words >> protocol >> tag.table && protocol > 0 && protocol <= UINT8_MAX;
       tag.protocol = static_cast<std::uint8_t>(protocol);
       state.tags.push_back(tag);
+    } else if (word == "announced") {
+      good = static_cast<bool>(words >> state.announced_tables.emplace_back());
     } else if (word == "sysctl") {
       Value value;
       good = words >> value.key >> value.before && is_known_key(value.key);

@@ -34,6 +34,7 @@ struct KernelState {
   bool created = false;  ///< the device is vipgate's
   LinkChange link{};     ///< what to set on a device that is not
   std::vector<Tag> tags{};
+  std::vector<std::uint32_t> announced_tables{};  ///< that others have routes in, too: the device's alone are ours
   std::vector<Value> values{};
 
   bool operator==(const KernelState&) const = default;

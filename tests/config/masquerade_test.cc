@@ -78,8 +78,6 @@ TEST(Masquerade, Faults) {
       {"multicast", in_top(R"("masquerade": [@"224.1.1.1"])"), "is a multicast address"},
       {"broadcast", in_top(R"("masquerade": [{"address": @"255.255.255.255"}])"), "is the broadcast address"},
       {"interface", in_top(R"("masquerade": [{"address": @{"interface": "eth1"}}])"), "\"address\": not built yet"},
-      {"announce", in_top(R"("masquerade": [{"address": "10.0.0.250", @"announce": {"arp": ["eth1"]}}])"),
-       "\"announce\": not built yet; leave it out"},
       {"ports", in_top(R"("masquerade": [{"address": "10.0.0.250", @"ports": "61000-65535"}])"),
        "\"ports\": not built yet; leave it out"},
       {"shared", in_top(R"("masquerade": [{"address": "10.0.0.250", "shared": @true}])"), "\"shared\": not built yet"},
