@@ -13,6 +13,7 @@ inline constexpr const char* kDefaultConfigFile = "/etc/vipgate/vipgate.json";
 struct RunCommand {
   std::string config_file = kDefaultConfigFile;
   std::optional<std::uint64_t> seed;
+  bool standby = false;
 };
 ExitCode run(const RunCommand& command);
 
@@ -39,6 +40,7 @@ struct GatewayAddress {
 struct StatusCommand {
   GatewayAddress gateway;
   bool json = false;
+  bool quiet = false;  ///< only the exit code: whether this gateway serves all its VIPs
 };
 ExitCode status(const StatusCommand& command);
 
@@ -46,5 +48,19 @@ struct ReloadCommand {
   GatewayAddress gateway;
 };
 ExitCode reload(const ReloadCommand& command);
+
+struct DrainCommand {
+  GatewayAddress gateway;
+  std::string backend;
+  bool back = false;  ///< undrain
+  bool wait = false;  ///< until the last flow has ended
+};
+ExitCode drain(const DrainCommand& command);
+
+struct StandbyCommand {
+  GatewayAddress gateway;
+  bool standby = true;  ///< or active
+};
+ExitCode set_standby(const StandbyCommand& command);
 
 }  // namespace vipgate

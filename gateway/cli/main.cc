@@ -30,6 +30,23 @@ Example:
 constexpr const char* kStatusFooter = R"(Example:
   vipgate status --json | jq .flows)";
 
+constexpr const char* kDrainFooter =
+    R"(The flows that it has go on. It stays drained over reloads, restarts and upgrades, until `vipgate undrain`.
+
+Example:
+  vipgate drain 10.0.0.3 --wait
+  vipgate drain web/10.0.0.3:8080)";
+
+constexpr const char* kUndrainFooter = R"(Example:
+  vipgate undrain 10.0.0.3)";
+
+constexpr const char* kStandbyFooter =
+    R"(Of two gateways with one configuration, one is active and the other stands by. Flows are not shared by them: after a change, clients have to connect anew.
+
+Example:
+  vipgate standby
+  vipgate activate)";
+
 /// How commands find the running gateway.
 void add_address(CLI::App* app, vipgate::GatewayAddress& address) {
   app->add_option("--config", address.config_file, "The gateway's configuration file, which names its socket")
@@ -55,6 +72,8 @@ int main(int argc, char** argv) {
   run_app->add_option("--seed", run_command.seed,
                       "Choose source ports repeatably, as `replay --seed` does; for recordings");
 
+  run_app->add_flag("--standby", run_command.standby, "Announce nothing until `vipgate activate`");
+
   CheckCommand check_command;
   auto* check_app =
       app.add_subcommand("check", "Check a configuration: a summary, or every error as FILE:LINE:COLUMN: what");
@@ -77,10 +96,39 @@ int main(int argc, char** argv) {
   add_address(status_app, status_command.gateway);
   status_app->add_flag("--json", status_command.json, "Everything, as JSON");
 
+  status_app->add_flag("--quiet", status_command.quiet,
+                       "Only the exit code: 0 while it is active and serves every VIP");
+
   ReloadCommand reload_command;
   auto* reload_app = app.add_subcommand("reload", "Have the running gateway read its configuration file again");
   reload_app->footer(kReloadFooter);
   add_address(reload_app, reload_command.gateway);
+
+  DrainCommand drain_command;
+  auto* drain_app = app.add_subcommand("drain", "Give a backend no new flow");
+  drain_app->footer(kDrainFooter);
+  add_address(drain_app, drain_command.gateway);
+  drain_app->add_option("BACKEND", drain_command.backend, "ADDRESS (in every service) or SERVICE/BACKEND")->required();
+  drain_app->add_flag("--wait", drain_command.wait, "Come back when its last flow has ended");
+
+  DrainCommand undrain_command;
+  undrain_command.back = true;
+  auto* undrain_app = app.add_subcommand("undrain", "Give a drained backend flows again");
+  undrain_app->footer(kUndrainFooter);
+  add_address(undrain_app, undrain_command.gateway);
+  undrain_app->add_option("BACKEND", undrain_command.backend, "As it was drained, or its address")->required();
+
+  StandbyCommand standby_command;
+  auto* standby_app =
+      app.add_subcommand("standby", "Withdraw all announcements of VIPs: another gateway is to have them");
+  standby_app->footer(kStandbyFooter);
+  add_address(standby_app, standby_command.gateway);
+
+  StandbyCommand activate_command;
+  activate_command.standby = false;
+  auto* activate_app = app.add_subcommand("activate", "Announce the VIPs, after `standby` or `run --standby`");
+  activate_app->footer(kStandbyFooter);
+  add_address(activate_app, activate_command.gateway);
 
   try {
     app.parse(argc, argv);
@@ -92,5 +140,9 @@ int main(int argc, char** argv) {
   if (check_app->parsed()) return check(check_command);
   if (status_app->parsed()) return status(status_command);
   if (reload_app->parsed()) return reload(reload_command);
+  if (drain_app->parsed()) return drain(drain_command);
+  if (undrain_app->parsed()) return drain(undrain_command);
+  if (standby_app->parsed()) return set_standby(standby_command);
+  if (activate_app->parsed()) return set_standby(activate_command);
   return replay(replay_command);
 }

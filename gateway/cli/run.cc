@@ -21,8 +21,8 @@ ExitCode run(const RunCommand& command) {
   if (status.ok()) {
     boost::asio::io_context context(1);
     const std::string socket = loaded.config->control.socket;
-    Gateway gateway(context, {.config_file = command.config_file, .seed = command.seed}, *std::move(loaded.config),
-                    **kernel);
+    Gateway gateway(context, {.config_file = command.config_file, .seed = command.seed, .standby = command.standby},
+                    *std::move(loaded.config), **kernel);
     control::Server server(context, gateway);
     status = gateway.run([&] { return server.listen(socket); });
   }

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <iomanip>
 #include <iostream>
 #include <string>
@@ -26,23 +27,31 @@ void print_service(const Json& service) {
             << joined(service["protocol"], "+") << ' ' << joined(service["port"], ",") << '\n';
   for (const Json& backend : service["backends"]) {
     std::cout << "    " << std::setw(24) << backend["name"].get<std::string>();
-    if (backend["weight"] != 1) std::cout << " weight " << backend["weight"];
+    std::cout << ' ' << std::setw(8) << backend["state"].get<std::string>() << backend["flows"] << " flows";
+    if (backend["weight"] != 1) std::cout << ", weight " << backend["weight"];
     std::cout << '\n';
   }
 }
 
 void print(const Json& status) {
   std::cout << "vipgate " << status["version"].get<std::string>() << ", process " << status["pid"] << ", up "
-            << duration_text(status["uptime_seconds"]) << ", generation " << status["generation"] << '\n'
+            << duration_text(status["uptime_seconds"]) << ", generation " << status["generation"]
+            << (status["standby"].get<bool>() ? ", STANDING BY" : "") << '\n'
             << "flows " << status["flows"]["now"] << " of " << status["flows"]["max"] << ", packets read "
             << status["counters"]["packets_read"] << ", written " << status["counters"]["packets_written"] << '\n';
   for (std::size_t i = 0; i < status["workers"].size(); ++i) {
     if (status["workers"][i]["stuck"].get<bool>()) std::cout << "worker " << i << " IS STUCK\n";
   }
   for (const Json& vip : status["vips"]) {
-    std::cout << "VIP " << vip["address"].get<std::string>() << '\n';
+    std::cout << "VIP " << vip["address"].get<std::string>() << (vip["served"].get<bool>() ? "" : " NOT SERVED")
+              << '\n';
     for (const Json& service : vip["services"]) print_service(service);
   }
+}
+
+bool serves_all(const Json& status) {
+  const auto is_served = [](const Json& vip) { return vip["served"].get<bool>(); };
+  return !status["standby"].get<bool>() && std::all_of(status["vips"].begin(), status["vips"].end(), is_served);
 }
 
 }  // namespace
@@ -50,6 +59,7 @@ void print(const Json& status) {
 ExitCode status(const StatusCommand& command) {
   const Answer answer = ask(command.gateway, "GET", "/v1/status");
   if (answer.code != kDone) return answer.code;
+  if (command.quiet) return serves_all(answer.body) ? kDone : kFailed;
   if (command.json) {
     std::cout << answer.body.dump(2) << '\n';
   } else {

@@ -1,7 +1,9 @@
 #include "control/api.h"
 
 #include <array>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -33,6 +35,51 @@ void reload(const Request&, GatewayControl& gateway, const Respond& respond) {
   respond({409, success(body).body});
 }
 
+int http_status_of(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+      return 400;
+    case absl::StatusCode::kNotFound:
+      return 404;
+    case absl::StatusCode::kFailedPrecondition:
+      return 409;
+    default:
+      return 500;
+  }
+}
+
+/// The request's {"backend": NAME}.
+std::optional<std::string> backend_of(const Request& request) {
+  const Json body = Json::parse(request.body, nullptr, /*allow_exceptions=*/false);
+  if (!body.is_object() || body.size() != 1) return std::nullopt;
+  const auto name = body.find("backend");
+  if (name == body.end() || !name->is_string()) return std::nullopt;
+  return name->get<std::string>();
+}
+
+void change_backend(const Request& request, const Respond& respond,
+                    const std::function<absl::StatusOr<std::vector<std::string>>(const std::string&)>& change) {
+  const auto name = backend_of(request);
+  if (!name) return respond(failure(400, R"(the body must be {"backend": "10.0.0.3"} or {"backend": "web/NAME"})"));
+  const auto meant = change(*name);
+  if (!meant.ok()) return respond(failure(http_status_of(meant.status()), std::string(meant.status().message())));
+  respond(success({{"backends", *meant}}));
+}
+
+void drain(const Request& request, GatewayControl& gateway, const Respond& respond) {
+  change_backend(request, respond, [&](const std::string& name) { return gateway.drain(name); });
+}
+
+void undrain(const Request& request, GatewayControl& gateway, const Respond& respond) {
+  change_backend(request, respond, [&](const std::string& name) { return gateway.undrain(name); });
+}
+
+template <bool standby>
+void set_standby(const Request&, GatewayControl& gateway, const Respond& respond) {
+  gateway.set_standby(standby);
+  respond(success({{"standby", standby}}));
+}
+
 struct Route {
   std::string_view method;
   std::string_view path;
@@ -41,6 +88,10 @@ struct Route {
 constexpr std::array kRoutes{
     Route{"GET", "/v1/status", get_status},
     Route{"POST", "/v1/reload", reload},
+    Route{"POST", "/v1/drain", drain},
+    Route{"POST", "/v1/undrain", undrain},
+    Route{"POST", "/v1/standby", set_standby<true>},
+    Route{"POST", "/v1/activate", set_standby<false>},
 };
 
 }  // namespace

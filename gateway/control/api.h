@@ -25,6 +25,10 @@ struct Response {
 ///
 ///   GET  /v1/status   how the gateway is, its VIPs, services, backends, workers and counters
 ///   POST /v1/reload   reads the configuration file again; {"changes": [...]}, or 409 and {"error", "details": [...]}
+///   POST /v1/drain    {"backend": NAME}: it gets no new flow; {"backends": [...]}: those that are meant
+///   POST /v1/undrain  the same, to have it get flows again
+///   POST /v1/standby  withdraws all announcements: another gateway is to have the VIPs; {"standby": true}
+///   POST /v1/activate makes them again; {"standby": false}
 void answer(const Request& request, GatewayControl& gateway, const std::function<void(Response)>& respond);
 
 }  // namespace vipgate::control

@@ -4,6 +4,8 @@
 
 #include <chrono>
 
+#include "vipgate/backend_signs.h"
+
 namespace vipgate::control {
 namespace {
 
@@ -20,25 +22,51 @@ Json ports_json(const Service& service) {
   return ports;
 }
 
-Json backend_json(const Backend& backend) {
+const char* name_of(BackendState state) {
+  switch (state) {
+    case BackendState::up:
+      return "up";
+    case BackendState::down:
+      return "down";
+    case BackendState::drained:
+      return "drained";
+  }
+  return "";
+}
+
+Json backend_json(const Backend& backend, const BackendSigns& signs) {
   Json json{{"name", backend.name}, {"address", backend.address.to_string()}};
   if (backend.port) json["port"] = *backend.port;
   json["weight"] = backend.weight;
+  json["state"] = name_of(backend.state);
+  json["flows"] = signs.flows;
+  json["flows_opened"] = signs.opened;
+  json["refused"] = signs.refused;
+  json["unanswered"] = signs.unanswered;
   return json;
 }
 
-Json service_json(const Service& service) {
+/// `index`: of the service in the ruleset.
+Json service_json(const Service& service, const Ruleset& ruleset, std::uint16_t index) {
   Json json{{"name", service.name}, {"protocol", Json::array()}, {"port", ports_json(service)}};
   for (const Protocol protocol : service.protocols)
     json["protocol"].push_back(protocol == Protocol::tcp ? "tcp" : "udp");
   json["backends"] = Json::array();
-  for (const Backend& backend : service.backends) json["backends"].push_back(backend_json(backend));
+  for (std::uint16_t i = 0; i < service.backends.size(); ++i) {
+    json["backends"].push_back(backend_json(service.backends[i], signs_of(ruleset, index, i)));
+  }
   return json;
 }
 
-Json vip_json(const Vip& vip) {
-  Json json{{"address", vip.address.to_string()}, {"services", Json::array()}};
-  for (const Service& service : vip.services) json["services"].push_back(service_json(service));
+Json vips_json(const Ruleset& ruleset) {
+  Json json = Json::array();
+  std::uint16_t service = 0;  // they are counted through all VIPs
+  for (const Vip& vip : rules_of(ruleset).vips) {
+    Json services = Json::array();
+    for (const Service& one : vip.services) services.push_back(service_json(one, ruleset, service++));
+    json.push_back(
+        {{"address", vip.address.to_string()}, {"served", is_served(vip)}, {"services", std::move(services)}});
+  }
   return json;
 }
 
@@ -85,19 +113,18 @@ Json status_json(const GatewayStatus& status) {
                        {"packets_read", report.counters.packets_read},
                        {"packets_written", report.counters.packets_written}});
   }
-  Json json{
+  return {
       {"version", VIPGATE_VERSION},
       {"pid", ::getpid()},
       {"uptime_seconds", std::chrono::duration<double>(status.uptime).count()},
       {"config_file", status.config_file},
       {"generation", status.generation},
+      {"standby", status.standby},
       {"flows", {{"now", total.flows}, {"max", status.max_flows}}},
       {"workers", std::move(workers)},
-      {"vips", Json::array()},
+      {"vips", vips_json(*status.ruleset)},
       {"counters", counters_json(total)},
   };
-  for (const Vip& vip : rules_of(*status.ruleset).vips) json["vips"].push_back(vip_json(vip));
-  return json;
 }
 
 }  // namespace vipgate::control

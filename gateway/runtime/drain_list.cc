@@ -55,44 +55,38 @@ bool DrainList::holds(const Service& service, const Backend& backend) const {
 }
 
 absl::StatusOr<std::vector<std::string>> DrainList::add(const std::string& name, const Rules& rules) {
-  bool known = false;
-  std::vector<std::string> drained;
+  std::vector<std::string> meant;
   for_each_backend(rules, [&](const Service& service, const Backend& backend) {
-    if (!is_named(name, service, backend)) return;
-    known = true;
-    if (!holds(service, backend)) drained.push_back(full_name(service, backend));
+    if (is_named(name, service, backend)) meant.push_back(full_name(service, backend));
   });
-  if (!known) return unknown(name);
+  if (meant.empty()) return unknown(name);
   std::set<std::string> names = names_;
   names.insert(name);
   if (absl::Status status = save(std::move(names)); !status.ok()) return status;
-  return drained;
+  return meant;
 }
 
 absl::StatusOr<std::vector<std::string>> DrainList::remove(const std::string& name, const Rules& rules) {
   std::set<std::string> names = names_;
-  bool known = names.erase(name) > 0;
-  std::vector<std::pair<const Service*, const Backend*>> meant;
+  const bool listed = names.erase(name) > 0;
+  std::vector<std::string> meant;
+  std::string wider;
   for_each_backend(rules, [&](const Service& service, const Backend& backend) {
     if (!is_named(name, service, backend)) return;
-    known = true;
-    if (holds(service, backend)) meant.emplace_back(&service, &backend);
+    meant.push_back(full_name(service, backend));
     // Its other names go with it, but not one that means others as well.
+    const std::string address = backend.address.to_string();
     for (const std::string& other : names_of(service, backend)) {
-      if (other != backend.address.to_string()) names.erase(other);
+      if (other != address) names.erase(other);
     }
+    if (names.contains(address)) wider = address;
   });
-  if (!known) return unknown(name);
-  std::vector<std::string> put_back;
-  for (const auto& [service, backend] : meant) {
-    if (names.contains(backend->address.to_string())) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          backend->address.to_string(), " is drained in every service; undrain ", backend->address.to_string()));
-    }
-    put_back.push_back(full_name(*service, *backend));
+  if (meant.empty() && !listed) return unknown(name);
+  if (!wider.empty()) {
+    return absl::FailedPreconditionError(absl::StrCat(wider, " is drained in every service; undrain ", wider));
   }
   if (absl::Status status = save(std::move(names)); !status.ok()) return status;
-  return put_back;
+  return meant;
 }
 
 absl::Status DrainList::save(std::set<std::string> names) {

@@ -20,10 +20,11 @@ class DrainList {
   /// What the file in the state folder says.
   explicit DrainList(const std::string& folder);
 
-  /// The backends that this drains, as "web/NAME"; none where they all were. NotFound: `rules` has no such backend.
+  /// Returns the backends that the name means, as "web/NAME"; those were perhaps drained already. NotFound: `rules` has
+  /// no such backend.
   absl::StatusOr<std::vector<std::string>> add(const std::string& name, const Rules& rules);
-  /// The backends that this puts back; none where they all were in. NotFound: `rules` has no such backend, and the list
-  /// neither. FailedPrecondition: it is drained by a name that means others, too.
+  /// The same, to put them back. NotFound: neither `rules` nor the list has such a backend. FailedPrecondition: it is
+  /// drained by a name that means others, too.
   absl::StatusOr<std::vector<std::string>> remove(const std::string& name, const Rules& rules);
 
   bool holds(const Service& service, const Backend& backend) const;

@@ -10,6 +10,7 @@
 #include <boost/asio/post.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "config/load.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
@@ -55,6 +56,7 @@ std::string fixed_at_start(const Config& running, const Config& wanted) {
 Gateway::Gateway(boost::asio::io_context& context, Options options, Config config, KernelInterface& kernel)
     : context_(context),
       options_(std::move(options)),
+      standby_(options_.standby),
       config_(std::move(config)),
       kernel_setup_(kernel, [](const std::string& line) { log_info(line); }) {}
 
@@ -80,9 +82,11 @@ absl::Status Gateway::start(const std::function<absl::Status()>& open_doors) {
   log_info(absl::StrCat(tun_->created() ? "created " : "found ", tun_->name(), " with ", workers,
                         workers == 1 ? " queue" : " queues", tun_->offload() == 0 ? ", offload off" : ", offload on"));
   const TunOrigin origin = tun_->created() ? TunOrigin::created : TunOrigin::found;
+  drained_.emplace(config_.flows.state_dir);
+  rules_ = present_rules();
+  if (absl::Status status = kernel_setup_.withdraw(unserved()); !status.ok()) return status;
   if (absl::Status status = kernel_setup_.apply(config_, origin); !status.ok()) return status;
-  rules_ = config_.rules;
-  read_host_networks(kernel_setup_.view(), config_.tun.name, rules_);
+  rules_ = present_rules();
 
   const std::size_t capacity = config_.flows.max == 0 ? FlowStorage::default_capacity() : config_.flows.max;
   auto storage = FlowStorage::allocate(capacity);
@@ -100,6 +104,7 @@ absl::Status Gateway::start(const std::function<absl::Status()>& open_doors) {
   started_ = boot_time_now();
   workers_->start();
   wait_for_signal();
+  if (standby_) log_info("standing by: nothing is announced");
   watch();
   log_info(absl::StrCat("ready: ", config_.rules.vips.size(), config_.rules.vips.size() == 1 ? " VIP, " : " VIPs, ",
                         workers, workers == 1 ? " worker, " : " workers, ", capacity, " flows at most"));
@@ -156,21 +161,74 @@ void Gateway::status(std::function<void(const GatewayStatus&)> done) {
     done({.uptime = boot_time_now() - started_,
           .config_file = options_.config_file,
           .generation = generation_,
+          .standby = standby_,
           .ruleset = ruleset_,
           .max_flows = storage_->memory().capacity,
           .workers = monitor_->reports()});
   });
 }
 
+absl::StatusOr<std::vector<std::string>> Gateway::drain(const std::string& backend) {
+  auto meant = drained_->add(backend, config_.rules);
+  if (meant.ok()) log_info(absl::StrCat("drained: ", absl::StrJoin(*meant, ", ")));
+  publish_rules();
+  return meant;
+}
+
+absl::StatusOr<std::vector<std::string>> Gateway::undrain(const std::string& backend) {
+  auto meant = drained_->remove(backend, config_.rules);
+  if (meant.ok()) log_info(absl::StrCat("no longer drained: ", absl::StrJoin(*meant, ", ")));
+  publish_rules();
+  return meant;
+}
+
+void Gateway::set_standby(bool standby) {
+  if (std::exchange(standby_, standby) != standby) {
+    log_info(standby ? "standing by: nothing is announced" : "active: the VIPs are announced");
+  }
+  announce();
+}
+
+/// What is not to be announced: VIPs without a backend that is up, and all while another gateway is active.
+Withdrawn Gateway::unserved() const {
+  Withdrawn withdrawn{.all = standby_, .vips = {}};
+  for (const Vip& vip : rules_.vips) {
+    if (!is_served(vip)) withdrawn.vips.insert(vip.address);
+  }
+  return withdrawn;
+}
+
+void Gateway::announce() {
+  if (const absl::Status status = kernel_setup_.withdraw(unserved()); !status.ok()) {
+    log_error(std::string(status.message()));
+  }
+  watch();  // the next announcement may be due in less than a second
+}
+
+/// The configuration's rules, and what is known of this host and of the backends.
+Rules Gateway::present_rules() const {
+  Rules rules = config_.rules;
+  read_host_networks(kernel_setup_.view(), config_.tun.name, rules);
+  for (Vip& vip : rules.vips) {
+    for (Service& service : vip.services) {
+      for (Backend& backend : service.backends) {
+        if (drained_->holds(service, backend)) backend.state = BackendState::drained;
+      }
+    }
+  }
+  return rules;
+}
+
 /// Gives the workers the present rules, if they differ from those they have: the configuration or this host's addresses
 /// have changed.
 void Gateway::publish_rules() {
-  Rules rules = config_.rules;
-  read_host_networks(kernel_setup_.view(), config_.tun.name, rules);
+  Rules rules = present_rules();
   if (rules == rules_) return;
   rules_ = std::move(rules);
-  old_rulesets_.push_back(std::exchange(ruleset_, compile(rules_, ++generation_)));
+  auto ruleset = compile(rules_, ++generation_, ruleset_.get());
+  old_rulesets_.push_back(std::exchange(ruleset_, std::move(ruleset)));
   workers_->set_ruleset(ruleset_);
+  announce();
 }
 
 void Gateway::free_old_rulesets() {

@@ -15,6 +15,7 @@
 #include "config/config.h"
 #include "device/kernel.h"
 #include "device/tun.h"
+#include "runtime/drain_list.h"
 #include "runtime/flow_storage.h"
 #include "runtime/kernel_setup.h"
 #include "runtime/status.h"
@@ -30,6 +31,7 @@ class Gateway final : public GatewayControl {
   struct Options {
     std::string config_file;            ///< read again on SIGHUP
     std::optional<std::uint64_t> seed;  ///< none: random
+    bool standby = false;               ///< announce nothing until told to
   };
 
   /// `context` is run by run() and by nobody else.
@@ -42,10 +44,16 @@ class Gateway final : public GatewayControl {
 
   void status(std::function<void(const GatewayStatus&)> done) override;
   ReloadResult reload() override;
+  absl::StatusOr<std::vector<std::string>> drain(const std::string& backend) override;
+  absl::StatusOr<std::vector<std::string>> undrain(const std::string& backend) override;
+  void set_standby(bool standby) override;
 
  private:
   absl::Status start(const std::function<absl::Status()>& open_doors);
   ReloadResult load_and_apply();
+  Rules present_rules() const;
+  Withdrawn unserved() const;
+  void announce();
   void publish_rules();
   void free_old_rulesets();
   void watch();
@@ -58,10 +66,12 @@ class Gateway final : public GatewayControl {
   boost::asio::steady_timer watch_timer_{context_};
 
   Options options_;
+  bool standby_;
   Config config_;
   KernelSetup kernel_setup_;
   std::optional<TunDevice> tun_;
   std::optional<FlowStorage> storage_;
+  std::optional<DrainList> drained_;
   std::unique_ptr<WorkerPool> workers_;
   std::optional<WorkerMonitor> monitor_;
   Rules rules_;  ///< those of the configuration, and what they say about this host

@@ -6,7 +6,8 @@ namespace vipgate {
 
 enum class LogLevel { info, warning, error };
 
-/// Writes one line to the standard error. Control thread only: a reader that does not read must never hold up packets.
+/// Writes one line to the standard error, cut to PIPE_BUF bytes. Control thread only. A reader that does not read holds
+/// up nothing: lines are lost then, and counted.
 void log_line(LogLevel level, std::string_view text);
 
 inline void log_info(std::string_view text) {

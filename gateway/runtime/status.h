@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "runtime/worker_monitor.h"
 #include "vipgate/engine.h"
 #include "vipgate/time.h"
@@ -19,10 +19,14 @@ struct GatewayStatus {
   Duration uptime{};
   std::string config_file;
   std::uint32_t generation = 0;            ///< of the ruleset: grows with each change
+  bool standby = false;                    ///< another gateway is to have the VIPs: nothing is announced
   std::shared_ptr<const Ruleset> ruleset;  ///< VIPs, services, backends and their states
   std::size_t max_flows = 0;
   std::vector<WorkerMonitor::Report> workers;
 };
+
+/// Whether any service of the VIP has a backend that is not down.
+bool is_served(const Vip& vip);
 
 /// What became of a reload: what it changed, or what is wrong with the file, a line each.
 struct ReloadResult {
@@ -39,6 +43,12 @@ class GatewayControl {
   virtual void status(std::function<void(const GatewayStatus&)> done) = 0;
   /// Reads the configuration file again; all of it is checked before anything changes.
   virtual ReloadResult reload() = 0;
+  /// From now on the backend gets no new flow, and keeps those that it has; or it gets new ones again. By which names,
+  /// and what comes back: DrainList.
+  virtual absl::StatusOr<std::vector<std::string>> drain(const std::string& backend) = 0;
+  virtual absl::StatusOr<std::vector<std::string>> undrain(const std::string& backend) = 0;
+  /// Withdraws all announcements, or makes them again.
+  virtual void set_standby(bool standby) = 0;
 };
 
 }  // namespace vipgate

@@ -41,6 +41,9 @@ TEST_F(ApiTest, StatusTellsServicesAndSumsCounters) {
   EXPECT_EQ(status["vips"][0]["address"], "203.0.113.10");
   EXPECT_EQ(service["protocol"], nlohmann::json({"tcp", "udp"}));
   EXPECT_EQ(service["port"], nlohmann::json({"80", "8000-8099"}));
+  EXPECT_EQ(status["vips"][0]["served"], true);
+  EXPECT_EQ(service["backends"][0]["state"], "up");
+  EXPECT_EQ(service["backends"][0]["flows"], 0);
   EXPECT_EQ(service["backends"][0]["port"], 8080);
   EXPECT_EQ(service["backends"][0]["name"], "a\xEF\xBF\xBD");  // U+FFFD
 }
@@ -57,6 +60,39 @@ TEST_F(ApiTest, Fault2_ARefusedReloadIsAConflictWithItsReasons) {
   EXPECT_EQ(response_.status, 409);
   EXPECT_EQ(answer["details"], nlohmann::json({"f:1:2: \"port\" is missing"}));
   EXPECT_THAT(answer["error"], HasSubstr("the running configuration stays"));
+}
+
+TEST_F(ApiTest, DrainAndUndrain) {
+  EXPECT_EQ(ask("POST", "/v1/drain", R"({"backend": "10.0.0.3"})")["backends"], nlohmann::json({"web/a"}));
+  EXPECT_EQ(ask("POST", "/v1/undrain", R"({"backend": "web/a"})")["backends"], nlohmann::json({"web/a"}));
+  EXPECT_THAT(gateway_.changes_, testing::ElementsAre("-10.0.0.3", "+web/a"));
+}
+
+TEST_F(ApiTest, DrainWantsABackend) {
+  for (const char* body :
+       {"", "{", "[]", "\"10.0.0.3\"", "{}", R"({"backend": 5})", R"({"backend": "a", "wait": 1})"}) {
+    EXPECT_THAT(ask("POST", "/v1/drain", body)["error"], HasSubstr("the body must be")) << body;
+    EXPECT_EQ(response_.status, 400) << body;
+  }
+  EXPECT_TRUE(gateway_.changes_.empty());
+}
+
+TEST_F(ApiTest, ErrorsHaveTheirStatus) {
+  const std::pair<absl::Status, int> cases[] = {{absl::NotFoundError("which?"), 404},
+                                                {absl::FailedPreconditionError("first that"), 409},
+                                                {absl::UnavailableError("disk full"), 500}};
+  for (const auto& [status, code] : cases) {
+    gateway_.change_result_ = status;
+    EXPECT_EQ(ask("POST", "/v1/drain", R"({"backend": "a"})")["error"], std::string(status.message()));
+    EXPECT_EQ(response_.status, code);
+  }
+}
+
+TEST_F(ApiTest, StandbyAndActivate) {
+  EXPECT_EQ(ask("POST", "/v1/standby"), nlohmann::json({{"standby", true}}));
+  EXPECT_EQ(ask("GET", "/v1/status")["standby"], true);
+  EXPECT_EQ(ask("POST", "/v1/activate"), nlohmann::json({{"standby", false}}));
+  EXPECT_EQ(ask("GET", "/v1/status")["standby"], false);
 }
 
 TEST_F(ApiTest, WhatIsNotThereIsNamed) {

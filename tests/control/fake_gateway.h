@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -40,6 +41,18 @@ class FakeGateway final : public GatewayControl {
     return reload_result_;
   }
 
+  absl::StatusOr<std::vector<std::string>> drain(const std::string& backend) override { return change("-", backend); }
+  absl::StatusOr<std::vector<std::string>> undrain(const std::string& backend) override { return change("+", backend); }
+
+  void set_standby(bool standby) override { status_.standby = standby; }
+
+  absl::StatusOr<std::vector<std::string>> change(const std::string& how, const std::string& backend) {
+    changes_.push_back(how + backend);
+    return change_result_;
+  }
+
+  absl::StatusOr<std::vector<std::string>> change_result_ = std::vector<std::string>{"web/a"};
+  std::vector<std::string> changes_;
   GatewayStatus status_;
   ReloadResult reload_result_{true, {"web: port changed"}};
   int reloads_ = 0;

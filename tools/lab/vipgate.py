@@ -64,6 +64,14 @@ class Vipgate:
         self.process.send_signal(signal.SIGHUP)
         return self.wait_for_log(says, said)
 
+    def command(self, *words):
+        """Runs `vipgate WORDS` for this gateway. Returns the process at its end, whatever its exit code."""
+        return self._lab.gateway.run(binary(), *words, "--config", self.config_path, check=False)
+
+    def status(self):
+        """What `vipgate status --json` says."""
+        return json.loads(self.command("status", "--json").stdout)
+
     def kill(self):
         self.process.kill()
         self.process.wait()
