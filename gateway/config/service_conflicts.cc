@@ -129,6 +129,18 @@ void check_endpoints(const DraftService& service, Errors& errors) {
   }
 }
 
+/// A backup stands in for others.
+void check_backups(const DraftService& service, Errors& errors) {
+  if (service.backends.empty()) return;
+  const bool all = std::all_of(service.backends.begin(), service.backends.end(),
+                               [](const DraftBackend& backend) { return backend.backend.backup; });
+  if (!all) return;
+  errors.add(
+      service.backends.front().offset,
+      "\"backup\": every backend of the service is one, and there is none to stand in for; leave \"backup\" out at "
+      "those that take flows first");
+}
+
 }  // namespace
 
 void check_services(const Draft& draft, Errors& errors) {
@@ -147,6 +159,7 @@ void check_backends(const Draft& draft, Errors& errors) {
   for (const DraftVip& vip : draft.vips) {
     for (const DraftService& service : vip.services) {
       check_endpoints(service, errors);
+      check_backups(service, errors);
       std::vector<Name> names;
       for (const DraftBackend& backend : service.backends) {
         names.push_back(

@@ -37,8 +37,9 @@ struct ServiceKeys {
   Setting<SourceMode> source;
   Setting<Placed<Ipv4Address>> masquerade;
   Setting<Duration> idle_timeout;
-  Setting<bool> balance;
-  Setting<bool> affinity;
+  Setting<Placed<Balance>> balance;
+  Setting<Placed<Affinity>> affinity;
+  Setting<Placed<OnBackendDown>> on_backend_down;
   Setting<Placed<Helper>> helper;
   Setting<Placed<std::uint16_t>> mss;
   Setting<std::vector<Ipv4Prefix>> allow;
@@ -48,9 +49,22 @@ struct ServiceKeys {
 };
 
 constexpr std::array kServiceKeys{
-    Key{"name"},         Key{"protocol"}, Key{"port"},     Key{"source"},   Key{"masquerade"},
-    Key{"idle_timeout"}, Key{"balance"},  Key{"affinity"}, Key{"helper"},   Key{"mss"},
-    Key{"allow"},        Key{"deny"},     Key{"limits"},   Key{"backends"}, Key{.name = "health", .built = false},
+    Key{"name"},
+    Key{"protocol"},
+    Key{"port"},
+    Key{"source"},
+    Key{"masquerade"},
+    Key{"idle_timeout"},
+    Key{"balance"},
+    Key{"affinity"},
+    Key{"on_backend_down"},
+    Key{"helper"},
+    Key{"mss"},
+    Key{"allow"},
+    Key{"deny"},
+    Key{"limits"},
+    Key{"backends"},
+    Key{.name = "health", .built = false},
 };
 
 std::optional<Placed<std::string>> read_name(std::string_view key, const JsonValue& value, Errors& errors) {
@@ -92,16 +106,32 @@ std::optional<Placed<Ipv4Address>> read_placed_address(std::string_view key, con
   return Placed<Ipv4Address>{*address, value.offset};
 }
 
-std::optional<bool> read_balance(std::string_view key, const JsonValue& value, Errors& errors) {
-  return read_choice<bool>(key, value, {{"maglev", true}, {"round_robin", {}}, {"least_connections", {}}}, errors);
+/// A word, and where it stands.
+template <typename T>
+std::optional<Placed<T>> read_placed_choice(std::string_view key, const JsonValue& value,
+                                            std::initializer_list<Choice<T>> choices, Errors& errors) {
+  const auto choice = read_choice<T>(key, value, choices, errors);
+  if (!choice) return std::nullopt;
+  return Placed<T>{*choice, value.offset};
 }
-std::optional<bool> read_affinity(std::string_view key, const JsonValue& value, Errors& errors) {
-  return read_choice<bool>(key, value, {{"none", true}, {"client", {}}}, errors);
+
+std::optional<Placed<Balance>> read_balance(std::string_view key, const JsonValue& value, Errors& errors) {
+  return read_placed_choice<Balance>(key, value,
+                                     {{"maglev", Balance::maglev},
+                                      {"round_robin", Balance::round_robin},
+                                      {"least_connections", Balance::least_connections}},
+                                     errors);
+}
+std::optional<Placed<Affinity>> read_affinity(std::string_view key, const JsonValue& value, Errors& errors) {
+  return read_placed_choice<Affinity>(key, value, {{"none", Affinity::none}, {"client", Affinity::client}}, errors);
+}
+std::optional<Placed<OnBackendDown>> read_on_backend_down(std::string_view key, const JsonValue& value,
+                                                          Errors& errors) {
+  return read_placed_choice<OnBackendDown>(key, value, {{"keep", OnBackendDown::keep}, {"reset", OnBackendDown::reset}},
+                                           errors);
 }
 std::optional<Placed<Helper>> read_helper(std::string_view key, const JsonValue& value, Errors& errors) {
-  const auto helper = read_choice<Helper>(key, value, {{"none", Helper::none}, {"ftp", Helper::ftp}}, errors);
-  if (!helper) return std::nullopt;
-  return Placed<Helper>{*helper, value.offset};
+  return read_placed_choice<Helper>(key, value, {{"none", Helper::none}, {"ftp", Helper::ftp}}, errors);
 }
 std::optional<Placed<std::uint16_t>> read_mss(std::string_view key, const JsonValue& value, Errors& errors) {
   const auto mss = read_integer(key, value, kMssRange, errors);
@@ -149,8 +179,7 @@ std::optional<DraftBackend> read_backend(const JsonValue& value, Errors& errors)
     }
   }
   reader.set(draft.backend.weight, "weight", read_integer, IntegerRange{0, 65535});
-  bool backup = false;
-  reader.set(backup, "backup", read_false);
+  reader.set(draft.backend.backup, "backup", read_boolean);
 
   const JsonValue* address = reader.require("address", "the private address of a host, such as \"10.0.0.2\"");
   if (address == nullptr) return std::nullopt;
@@ -184,6 +213,7 @@ ServiceKeys read_service_keys(const ObjectReader& reader) {
   keys.idle_timeout.read(reader, "idle_timeout", read_duration);
   keys.balance.read(reader, "balance", read_balance);
   keys.affinity.read(reader, "affinity", read_affinity);
+  keys.on_backend_down.read(reader, "on_backend_down", read_on_backend_down);
   keys.helper.read(reader, "helper", read_helper);
   keys.mss.read(reader, "mss", read_mss);
   keys.allow.read(reader, "allow", read_allow);
@@ -193,12 +223,22 @@ ServiceKeys read_service_keys(const ObjectReader& reader) {
   return keys;
 }
 
+void add_affinity_conflict(const Placed<Balance>& balance, const Placed<Affinity>& affinity, Errors& errors) {
+  errors.add(affinity.offset, "\"affinity\": only \"maglev\" can keep a client at one backend, and \"balance\" at " +
+                                  errors.place(balance.offset) + " is another; leave one of the two out");
+}
+
 ServiceKeys read_defaults(const JsonValue* value, Errors& errors) {
   if (value == nullptr) return {};
   const ObjectReader reader("\"defaults\"", *value, kServiceKeys, errors);
   ServiceKeys keys = read_service_keys(reader);
   if (const JsonValue* name = reader.find("name")) {
     errors.add(name->offset, "\"name\": has no default, since names are unique; leave it out");
+  }
+  const auto& balance = keys.balance.value;
+  const auto& affinity = keys.affinity.value;
+  if (balance && affinity && balance->value != Balance::maglev && affinity->value == Affinity::client) {
+    add_affinity_conflict(*balance, *affinity, errors);
   }
   return keys;
 }
@@ -235,6 +275,13 @@ void pick_tcp_settings(ServiceKeys& own, const ServiceKeys& defaults, DraftServi
     if (no_tcp && own.mss.given)
       errors.add(mss->offset, "\"mss\": is an option of TCP, and the service has none" + remedy);
   }
+  if (const auto on_backend_down = pick(own.on_backend_down, defaults.on_backend_down)) {
+    if (!no_tcp) draft.service.on_backend_down = on_backend_down->value;
+    if (no_tcp && own.on_backend_down.given) {
+      errors.add(on_backend_down->offset,
+                 "\"on_backend_down\": is about TCP connections, and the service has none" + remedy);
+    }
+  }
   const auto helper = pick(own.helper, defaults.helper);
   if (!helper || helper->value == Helper::none) return;
   if (!no_tcp && !draft.ports.wildcard) {
@@ -245,6 +292,22 @@ void pick_tcp_settings(ServiceKeys& own, const ServiceKeys& defaults, DraftServi
   } else if (own.helper.given) {
     errors.add(helper->offset, "\"helper\": port \"*\" (" + errors.place(draft.ports.ranges.front().offset) +
                                    ") would take every connection for one of FTP; name the control port, such as 21");
+  }
+}
+
+/// Affinity is what hashing by address gives. A default for one of the two yields to the service's own other one.
+void pick_balance(ServiceKeys& own, const ServiceKeys& defaults, Service& service, Errors& errors) {
+  const auto balance = pick(own.balance, defaults.balance);
+  const auto affinity = pick(own.affinity, defaults.affinity);
+  if (balance) service.balance = balance->value;
+  if (affinity) service.affinity = affinity->value;
+  if (service.affinity == Affinity::none || service.balance == Balance::maglev) return;
+  if (own.affinity.given && !own.balance.given) {
+    service.balance = Balance::maglev;
+  } else if (own.balance.given && !own.affinity.given) {
+    service.affinity = Affinity::none;
+  } else if (own.balance.given) {
+    add_affinity_conflict(*balance, *affinity, errors);
   }
 }
 
@@ -276,6 +339,7 @@ DraftService read_service(const JsonValue& value, Ipv4Address vip, const Service
   draft.service.allow = pick(own.allow, defaults.allow).value_or(std::vector{Ipv4Prefix()});
   draft.service.deny = pick(own.deny, defaults.deny).value_or(std::vector<Ipv4Prefix>{});
   draft.service.limits = pick(own.limits, defaults.limits).value_or(Limits{});
+  pick_balance(own, defaults, draft.service, errors);
   pick_tcp_settings(own, defaults, draft, errors);
   draft.backends = pick(own.backends, defaults.backends).value_or(std::vector<DraftBackend>{});
   for (DraftBackend& backend : draft.backends) {
