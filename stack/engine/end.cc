@@ -98,7 +98,18 @@ void Engine::State::expire(std::uint8_t shard, Time now, std::size_t budget, Pac
   });
 }
 
-/// Holds flows against the present rules, at most `budget`; returns how many records it has looked at.
+/// Holds flows against the present rules, at most `budget`, one shard after the other: rulesets in quick succession
+/// must not begin with the first one each time.
+void Engine::State::sweep(std::size_t budget, PacketSink& sink) {
+  for (std::size_t visited = 0; visited < shards.size(); ++visited) {
+    budget -= sweep(static_cast<std::uint8_t>(options.worker + sweeping * options.workers), budget, sink);
+    if (budget == 0) break;
+    sweeping = (sweeping + 1) % shards.size();
+  }
+  forget_older_rulesets();
+}
+
+/// The same with one shard; returns how many records it has looked at.
 std::size_t Engine::State::sweep(std::uint8_t shard, std::size_t budget, PacketSink& sink) {
   Shard& part = shard_at(shard);
   std::size_t looked_at = 0;

@@ -107,15 +107,13 @@ void Engine::process(std::span<Packet> packets, std::span<Verdict> verdicts, Tim
 
 Time Engine::run(Time now, PacketSink& sink) {
   Time next = Time::max();
-  std::size_t sweep_budget = kSweepPerRun;
   for (std::uint32_t shard = state_->options.worker; shard < kShards; shard += state_->options.workers) {
     const auto number = static_cast<std::uint8_t>(shard);
     state_->expire(number, now, kExpiryPerRun, sink);
-    sweep_budget -= state_->sweep(number, sweep_budget, sink);
     const Shard& part = state_->shard_at(number);
     next = std::min({next, part.flows.next_tick(), part.fragments.next_expiry()});
   }
-  state_->forget_older_rulesets();
+  state_->sweep(kSweepPerRun, sink);
   return state_->is_swept() ? next : now;
 }
 

@@ -100,6 +100,7 @@ struct Engine::State {
   std::uint64_t client_hash(const FlowRecord& flow) const;
   void end(std::uint8_t shard, FlowId id);
   void expire(std::uint8_t shard, Time now, std::size_t budget, PacketSink& sink);
+  void sweep(std::size_t budget, PacketSink& sink);
   std::size_t sweep(std::uint8_t shard, std::size_t budget, PacketSink& sink);
   bool revoke(std::uint8_t shard, FlowId id, PacketSink& sink);
   bool is_swept() const;
@@ -121,6 +122,7 @@ struct Engine::State {
   Sharding sharding;
   KeyedHash port_hash;
   std::vector<Shard> shards;  ///< worker, worker + workers, …
+  std::size_t sweeping = 0;   ///< the place in `shards` of the one that is held against the rules next
   RateLimiter answers;
   std::array<std::uint8_t, kAnswerBufferSize> answer_buffer{};
   bool handed_out_datagrams = false;  ///< by the reassembly of some shard, to be taken back

@@ -75,15 +75,16 @@ void World::FreeAligned::operator()(std::byte* bytes) const {
 World::World(Rules rules, std::size_t capacity, std::uint32_t workers, std::uint64_t seed)
     : records_(allocate(flow_record_bytes(capacity))),
       index_(allocate(flow_index_bytes(capacity))),
-      helpers_(allocate(helper_record_bytes(capacity))) {
+      helpers_(allocate(helper_record_bytes(capacity))),
+      capacity_(capacity),
+      ruleset_(compile(std::move(rules), generation_)) {
   const FlowMemory memory{.records = {records_.get(), flow_record_bytes(capacity)},
                           .index = {index_.get(), flow_index_bytes(capacity)},
                           .helpers = {helpers_.get(), helper_record_bytes(capacity)},
                           .capacity = capacity};
-  const auto ruleset = compile(std::move(rules), generation_);
   for (std::uint32_t worker = 0; worker < workers; ++worker) {
     engines_.push_back(std::make_unique<Engine>(
-        EngineOptions{.worker = worker, .workers = workers, .seed = seed, .memory = memory}, ruleset));
+        EngineOptions{.worker = worker, .workers = workers, .seed = seed, .memory = memory}, ruleset_));
   }
 }
 
@@ -124,8 +125,12 @@ void World::pass_time(Duration duration) {
 }
 
 void World::reload(Rules rules) {
-  const auto ruleset = compile(std::move(rules), ++generation_);
-  for (const auto& engine : engines_) engine->set_ruleset(ruleset);
+  ruleset_ = compile(std::move(rules), ++generation_, ruleset_.get());
+  for (const auto& engine : engines_) engine->set_ruleset(ruleset_);
+}
+
+std::span<const FlowRecord> World::records() const {
+  return {reinterpret_cast<const FlowRecord*>(records_.get()), capacity_};
 }
 
 std::size_t World::flows() const {

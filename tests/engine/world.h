@@ -4,10 +4,12 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "flow/flow_record.h"
 #include "support/packet_builder.h"
 #include "vipgate/engine.h"
 
@@ -54,6 +56,10 @@ class World {
   void reload(Rules rules);
 
   Time now() const { return now_; }
+  /// The present rules as they were compiled, and what became of the flows, below what the engine shows.
+  const std::shared_ptr<const Ruleset>& ruleset() const { return ruleset_; }
+  std::span<const FlowRecord> records() const;
+
   std::size_t flows() const;
   Counters counters() const;
 
@@ -67,7 +73,9 @@ class World {
   std::unique_ptr<std::byte[], FreeAligned> helpers_;
   std::vector<std::unique_ptr<Engine>> engines_;
   std::vector<WirePacket> sent_;
+  std::size_t capacity_;
   std::uint32_t generation_ = 1;
+  std::shared_ptr<const Ruleset> ruleset_;
   Time now_{std::chrono::hours(1)};
 };
 

@@ -192,6 +192,50 @@ TEST(RulesetBalance, has_nobody_where_nobody_has_weight) {
   EXPECT_EQ(ruleset.choose_backend(3, endpoint("198.51.100.7:40000")), 0);
 }
 
+TEST(RulesetSuccession, balancers_go_on_where_nothing_changed_that_they_go_by) {
+  const std::vector<Backend> backends = {backend("10.0.0.2"), backend("10.0.0.3"), backend("10.0.0.4")};
+  const Rules rules = rules_with({service("web", {{80, 80}}, backends), service("mail", {{25, 25}}, backends)});
+  const Ruleset first(rules, 1);
+  Rules changed = rules;
+  changed.vips[0].services[0].backends[1].state = BackendState::down;
+  changed.vips[0].services[1].backends[1].name = "other";
+  changed.vips[0].services[1].ports = {{26, 26}};
+  const Ruleset second(changed, 2, &first);
+  EXPECT_NE(second.service(0).balancer, first.service(0).balancer);
+  EXPECT_EQ(second.service(1).balancer, first.service(1).balancer);
+  for (const auto& change : std::vector<void (*)(Service&)>{
+           [](Service& s) { s.balance = Balance::round_robin; }, [](Service& s) { s.affinity = Affinity::client; },
+           [](Service& s) { s.backends[0].weight = 2; }, [](Service& s) { s.backends[0].port = 1; },
+           [](Service& s) { s.backends[0].backup = true; }, [](Service& s) { s.backends.pop_back(); }}) {
+    Rules other = rules;
+    change(other.vips[0].services[0]);
+    EXPECT_NE(Ruleset(other, 2, &first).service(0).balancer, first.service(0).balancer);
+  }
+}
+
+TEST(RulesetSuccession, loads_follow_vip_name_and_endpoint) {
+  const Ruleset first(rules_with({service("web", {{80, 80}}, {backend("10.0.0.2"), backend("10.0.0.3", 8080)}),
+                                  service("mail", {{25, 25}}, {backend("10.0.0.2")})}),
+                      1);
+  first.service(0).loads[1]->note_opened();
+  Rules rules = rules_with(
+      {service("names", {{53, 53}}, {backend("10.0.0.2")}), service("mail", {{25, 25}}, {backend("10.0.0.2")}),
+       service("web", {{8000, 8000}},
+               {backend("10.0.0.3", 8080, 7), backend("10.0.0.3"), backend("10.0.0.2"), backend("10.0.0.4")})});
+  rules.vips.push_back(rules.vips[0]);
+  rules.vips[1].address = address("203.0.113.11");
+  const Ruleset second(rules, 2, &first);
+  const auto& web = second.service(2).loads;
+  EXPECT_EQ(web[0], first.service(0).loads[1]);
+  EXPECT_EQ(signs_of(second, 2, 0).opened, 1U);
+  EXPECT_NE(web[1], first.service(0).loads[1]) << "another port";
+  EXPECT_EQ(web[2], first.service(0).loads[0]);
+  EXPECT_EQ(web[3].use_count(), 1) << "new";
+  EXPECT_EQ(second.service(1).loads[0], first.service(1).loads[0]);
+  EXPECT_EQ(second.service(0).loads[0].use_count(), 1) << "a new service";
+  EXPECT_EQ(second.service(5).loads[2].use_count(), 1) << "another VIP";
+}
+
 TEST(Ruleset, keeps_rules_and_generation) {
   const auto ruleset = compile(rules_with({service("web", {{80, 80}}, {backend("10.0.0.2")})}), 7);
   EXPECT_EQ(ruleset->generation(), 7U);
