@@ -233,6 +233,31 @@ TEST_P(Ftp, DataConnectionsGoOnOverAReloadThatKeepsTheirService) {
   EXPECT_EQ(world_.sent_meanwhile().size(), 4U);
 }
 
+TEST_P(Ftp, DataConnectionsFollowTheControlConnectionsBackend) {
+  Control control(world_);
+  control.client_says("PASV\r\n");
+  Rules rules = ftp_rules(mode());
+  int port = 50000;
+  for (const BackendState state : {BackendState::drained, BackendState::down}) {
+    const std::string before = endpoint_in(control.backend_says("227 Entering Passive Mode (10,0,0,4,200,10).\r\n"));
+    rules.vips[0].services[0].backends[0].state = state;
+    world_.reload(rules);
+    world_.pass_time(seconds(1));
+    open_data(world_, "198.51.100.7:" + std::to_string(++port), before, "10.0.0.4:51210");
+    const std::string after = endpoint_in(control.backend_says("227 Entering Passive Mode (10,0,0,4,200,11).\r\n"));
+    open_data(world_, "198.51.100.7:" + std::to_string(++port), after, "10.0.0.4:51211");
+  }
+  EXPECT_EQ(world_.counters().flows_revoked, 0U);
+
+  const std::string announced = endpoint_in(control.backend_says("227 Entering Passive Mode (10,0,0,4,200,10).\r\n"));
+  rules.vips[0].services[0].on_backend_down = OnBackendDown::reset;
+  world_.reload(rules);
+  EXPECT_NE(world_.send(tcp("198.51.100.7:50100", announced).syn()).verdict.action, Action::forward);
+  world_.pass_time(seconds(1));
+  EXPECT_EQ(world_.flows(), 0U);
+  EXPECT_EQ(world_.sent_meanwhile().size(), 10U) << "four data connections and their control connection, at both ends";
+}
+
 TEST_P(Ftp, AnIcmpErrorQuotesTheNumberThatTheSenderKnows) {
   Control control(world_);
   const std::string said = "227 Entering Passive Mode (10,0,0,4,200,10).\r\n";
