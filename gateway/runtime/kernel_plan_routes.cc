@@ -34,6 +34,8 @@ absl::Status check_routes(const Config& config, const KernelView& view, const st
   for (const Wanted<Route>& wanted : routes) {
     for (const Route& route : view.main_routes) {
       if (route.destination != wanted.value.destination || is_ours(route, config, view)) continue;
+      // A daemon that reads the announced table may put its routes here too: they lead to the same place.
+      if (route.device == config.tun.name && route.metric != 0) continue;
       return absl::FailedPreconditionError(absl::StrCat(
           wanted.why, " ", route.destination.to_string(), " is already routed",
           route.device.empty() ? "" : absl::StrCat(" to ", route.device), " (", route.to_string(),

@@ -222,6 +222,10 @@ TEST(KernelPlan, identical_foreign_routes_conflict) {
               HasSubstr("masquerade address 203.0.113.14/32 is already routed to eth1"));
   view.main_routes.back() = {.destination = net("203.0.113.10/32"), .device = "tun0", .protocol = kByAdministrator};
   EXPECT_THAT(refused(example_config(), view), HasSubstr("VIP 203.0.113.10/32"));
+  view.main_routes.back().metric = 20;
+  good(example_config(), view);  // a routing daemon's, beside ours and to the same place
+  view.main_routes.back().device = "eth1";
+  EXPECT_THAT(refused(example_config(), view), HasSubstr("VIP 203.0.113.10/32"));
   view.main_routes.back() = {
       .destination = net("203.0.113.8/29"), .protocol = kByAdministrator, .type = RouteType::blackhole};
   EXPECT_THAT(refused(example_config(), view), HasSubstr("blackhole"));
