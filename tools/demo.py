@@ -7,6 +7,7 @@ import shlex
 import sys
 import time
 
+from failover import failover
 from lab import config, screen, servers
 from lab.kernel_nat import KernelNat
 from lab.lab import HOSTS, VIP, Lab, end_on_signals
@@ -168,10 +169,11 @@ def main():
     parser.add_argument("--once", action="store_true", help="check the answers and end")
     parser.add_argument("--gateway", choices=("vipgate", "nft"), default="vipgate",
                         help="nft: the same with the kernel's NAT, once")
+    parser.add_argument("--failover", action="store_true", help="show that a connection goes on when a card fails")
     options = parser.parse_args()
     end_on_signals()
     try:
-        return 0 if demo(options) else 1
+        return 0 if (failover() if options.failover else demo(options)) else 1
     except LabError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1

@@ -3,17 +3,20 @@
 #
 #   tools/demo.sh               install what is needed, build, show, stay up until Ctrl-C
 #   tools/demo.sh --once        show, check every answer, end; the exit code says whether all were right
+#   tools/demo.sh --failover    show a transfer that goes on when a network card fails, and how long it stood still
 #   tools/demo.sh --no-install  say what is missing instead of installing it
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
 install=yes
+group=
 arguments=()
 for argument in "$@"; do
   case "$argument" in
     --no-install) install=no ;;
     --once) arguments+=("$argument") ;;
-    -h | --help) sed -n '2,6s/^# \{0,1\}//p' tools/demo.sh; exit 0 ;;
+    --failover) arguments+=("$argument"); group=failover ;;
+    -h | --help) sed -n '2,7s/^# \{0,1\}//p' tools/demo.sh; exit 0 ;;
     *) echo "demo.sh: $argument is unknown; see tools/demo.sh --help" >&2; exit 2 ;;
   esac
 done
@@ -24,7 +27,7 @@ if [ "$(id -u)" != 0 ]; then
 fi
 
 . tools/packages.sh
-need_packages build demo
+need_packages build demo ${group:+"$group"}
 
 mkdir -p build
 cmake --preset release >build/configure.log || { cat build/configure.log; exit 1; }

@@ -4,7 +4,8 @@
 packages_build="cmake g++ ninja-build pkg-config libabsl-dev libbenchmark-dev libboost1.81-dev libcli11-dev libgmock-dev
   libgtest-dev libnl-route-3-dev libpcap-dev nlohmann-json3-dev"
 packages_demo="bind9-dnsutils curl dnsmasq-base iproute2 iputils-ping nginx python3 python3-aiosmtpd tcpdump"
-packages_test="$packages_demo ethtool lftp netbase nftables traceroute util-linux vsftpd"
+packages_failover="bird2 nftables"
+packages_test="$packages_demo $packages_failover ethtool frr lftp netbase traceroute util-linux vsftpd"
 packages_bench="$packages_test iperf3"
 packages_extended="clang-14 libclang-rt-14-dev llvm-14"
 
@@ -36,8 +37,8 @@ installed() {
 # Runs in a shell of its own, so that its trap restores the policy whatever happens.
 install_quietly() (
   local server new=()
-  for server in nginx vsftpd; do
-    command -v "$server" >/dev/null || new+=("$server")
+  for server in nginx vsftpd bird frr; do
+    [ -e "/etc/init.d/$server" ] || new+=("$server")
   done
   hold_servers
   trap release_servers EXIT
@@ -46,7 +47,7 @@ install_quietly() (
   apt-get -qq update && apt-get -qq install -y --no-install-recommends "$@" >/dev/null || exit 1
   # Nor shall a server start with the machine that nobody asked for.
   for server in "${new[@]}"; do
-    if command -v "$server" >/dev/null; then update-rc.d "$server" disable >/dev/null 2>&1 || true; fi
+    if [ -e "/etc/init.d/$server" ]; then update-rc.d "$server" disable >/dev/null 2>&1 || true; fi
   done
 )
 

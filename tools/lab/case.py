@@ -77,13 +77,13 @@ class Case(unittest.TestCase):
         self.assertEqual(kernel.difference(before, kernel.snapshot(lab.gateway)), "", "left in the kernel")
 
 
-def main():
-    """Runs the tests of a script. `--gateway=nft` puts the kernel's NAT in vipgate's place."""
+def main(*programs):
+    """Runs the tests of a script, which need further programs. `--gateway=nft` puts the kernel's NAT in vipgate's place."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--gateway", choices=("vipgate", "nft"), default="vipgate")
     options, rest = parser.parse_known_args()
     Case.gateway_kind = {"vipgate": Vipgate, "nft": KernelNat}[options.gateway]
-    missing = _missing(Case.gateway_kind)
+    missing = _missing(Case.gateway_kind, PROGRAMS + programs)
     if missing:
         print(f"skipped: {missing}")
         sys.exit(1 if os.environ.get("CI") == "true" else SKIPPED)
@@ -91,11 +91,11 @@ def main():
     unittest.main(module="__main__", argv=[sys.argv[0], *rest], verbosity=2)
 
 
-def _missing(gateway_kind):
+def _missing(gateway_kind, programs):
     """What keeps the tests from running here, or ""."""
     if os.geteuid() != 0:
         return "needs root"
-    for program in PROGRAMS:
+    for program in programs:
         if not shutil.which(program):
             return f"needs the program {program}"
     if gateway_kind is Vipgate and not os.access(binary(), os.X_OK):

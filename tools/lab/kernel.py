@@ -1,12 +1,14 @@
 """What a gateway may change in the kernel, as text to compare before and after."""
 
 import glob
+import re
 
 _COMMANDS = (
     ("rule", "show"),
     ("route", "show", "table", "all"),
     ("neigh", "show", "proxy"),
 )
+_OF_DAEMONS = r" proto (bird|bgp|ospf|zebra) "  # routes that come and go as others say
 _SETTINGS = ("ip_forward", "ip_local_reserved_ports")
 _DEVICE_SETTINGS = ("rp_filter", "accept_local", "forwarding", "proxy_arp")
 
@@ -18,12 +20,14 @@ def snapshot(namespace):
         name, _, *addresses = row.split()
         lines.append(f"link: {name} {' '.join(addresses)}")
     for command in _COMMANDS:
-        rows = namespace.run("ip", *command).stdout.splitlines()
+        rows = namespace.run("ip", "-oneline", *command).stdout.splitlines()
+        rows = [row for row in rows if not re.search(_OF_DAEMONS, row)]
         lines += [f"{' '.join(command)}: {' '.join(row.replace(' linkdown', '').split())}" for row in rows]
     with namespace.entered():
         paths = [f"/proc/sys/net/ipv4/{name}" for name in _SETTINGS]
         for name in _DEVICE_SETTINGS:
             paths += glob.glob(f"/proc/sys/net/ipv4/conf/*/{name}")
+        paths += glob.glob("/proc/sys/net/ipv4/neigh/*/proxy_delay")
         for path in sorted(paths):
             with open(path) as file:
                 lines.append(f"{path[10:]} = {file.read().strip()}")
