@@ -76,6 +76,12 @@ absl::StatusOr<std::optional<CapturedPacket>> PcapReader::next() {
   const int result = pcap_next_ex(file_.get(), &header, &data);
   if (result == PCAP_ERROR_BREAK) return std::nullopt;
   if (result != 1) return absl::InvalidArgumentError(pcap_geterr(file_.get()));
+  // A pcapng file may name any time; Time ends in the year 2262.
+  constexpr auto kLastSecond = std::chrono::floor<std::chrono::seconds>(Duration::max()).count() - 1;
+  if (header->ts.tv_sec < 0 || header->ts.tv_sec > kLastSecond) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a packet's time stamp, ", header->ts.tv_sec, " s, is not between the years 1970 and 2262"));
+  }
   CapturedPacket packet;
   packet.time = Time(std::chrono::seconds(header->ts.tv_sec) + std::chrono::nanoseconds(header->ts.tv_usec));
   const Bytes frame(data, header->caplen);

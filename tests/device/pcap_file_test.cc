@@ -102,6 +102,30 @@ TEST_F(PcapFile, WhatIsWrittenIsReadAgainToTheNanosecond) {
   EXPECT_EQ(Bytes((*packet)->ip.begin(), (*packet)->ip.end()), kIp);
 }
 
+/// A pcapng file of one packet with this time stamp, in microseconds (draft-ietf-opsawg-pcapng §4: section header,
+/// interface description and enhanced packet blocks).
+std::string pcapng(std::uint64_t microseconds) {
+  std::string file;
+  const auto append = [&file](std::initializer_list<std::uint32_t> words) {
+    for (const std::uint32_t word : words) file.append(reinterpret_cast<const char*>(&word), sizeof(word));
+  };
+  append({0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0xFFFFFFFF, 0xFFFFFFFF, 28});
+  append({1, 20, DLT_RAW, 65535, 20});
+  append({6, 52, 0, static_cast<std::uint32_t>(microseconds >> 32), static_cast<std::uint32_t>(microseconds), 20, 20});
+  append({0x14000045, 0, 0x00001140, 0x0100000A, 0x0200000A, 52});
+  return file;
+}
+
+TEST_F(PcapFile, TimesThatNoClockHasAreErrors) {
+  constexpr std::uint64_t kLastSecond = 9223372035;  // 2^63 ns, less what a whole second may add
+  for (const std::uint64_t seconds : {kLastSecond, kLastSecond + 1, kLastSecond * 1000}) {
+    std::ofstream(path_, std::ios::binary) << pcapng(seconds * 1000000 + 999999);
+    auto reader = PcapReader::open(path_);
+    ASSERT_TRUE(reader.ok()) << reader.status();
+    EXPECT_EQ(reader->next().ok(), seconds == kLastSecond) << seconds;
+  }
+}
+
 TEST_F(PcapFile, ErrorsNameTheFault) {
   EXPECT_FALSE(PcapReader::open("/nonexistent.pcap").ok());
   std::ofstream(path_) << "this is no capture at all, is it?";
