@@ -42,6 +42,20 @@ TEST(BackendSigns, AConnectionIsOpenedAndCountsUntilItIsClosed) {
   EXPECT_EQ(signs(world), (BackendSigns{.opened = 2, .flows = 0}));
 }
 
+TEST(BackendSigns, AConnectionThatProvesOpenAfterAllCountsAgain) {
+  World world(rules_with({{.name = "web"}}));
+  Connection connection(world, kClient);
+  ASSERT_TRUE(connection.open());
+  world.send(tcp(kClient, kVip).syn().seq(900000));  // it may know better than we
+  world.send(connection.from_client().rst());
+  EXPECT_EQ(signs(world).flows, 0U);
+  ASSERT_EQ(world.send(tcp("10.0.0.2:8080", connection.source()).syn().seq(700000).ack(900001)).verdict.action,
+            Action::forward);
+  EXPECT_EQ(signs(world).flows, 1U);
+  world.pass_time(seconds(300));
+  EXPECT_EQ(signs(world), (BackendSigns{.opened = 1, .flows = 0}));
+}
+
 TEST(BackendSigns, AResetThatAnswersASynIsARefusal) {
   World world(rules_with({{.name = "web"}}));
   Connection connection(world, kClient);
@@ -68,7 +82,9 @@ TEST(BackendSigns, IcmpUnreachableAboutTheBackendIsARefusal) {
   const WirePacket syn = world.send(tcp(kClient, kVip).syn().seq(1000)).out.at(0);
   world.send(icmp_error("10.0.0.254", "203.0.113.14", 3, 1).quoting(syn));
   EXPECT_EQ(signs(world).refused, 2U) << "by a router";
-  world.send(icmp_error("10.0.0.254", "203.0.113.14", 3, 4).mtu(600).quoting(syn));
+  const WirePacket large = world.send(udp(kClient, kVip).payload_of(1000)).out.at(0);
+  ASSERT_EQ(world.send(icmp_error("10.0.0.254", "203.0.113.14", 3, 4).mtu(600).quoting(large)).verdict.action,
+            Action::forward);
   world.send(icmp_error("10.0.0.254", "203.0.113.14", 11, 0).quoting(syn));
   EXPECT_EQ(signs(world).refused, 2U) << "too large, too far: nothing about the backend";
   world.send(icmp_error("10.0.0.254", "203.0.113.14", 3, 1).quoting(tcp("203.0.113.14:5", "10.0.0.2:8080").build()));
