@@ -195,7 +195,8 @@ TEST(BalancerLoad, fills_up_by_weight_and_takes_turns_when_idle) {
 
 TEST(BalanceInput, backups_stand_in_while_no_other_takes_flows) {
   Service service;
-  for (int i = 0; i < 4; ++i) service.backends.push_back({.name = {}, .address = Ipv4Address(1U + i), .port = {}});
+  for (std::uint32_t i = 0; i < 4; ++i)
+    service.backends.push_back({.name = {}, .address = Ipv4Address(1U + i), .port = {}});
   service.backends[1].weight = 5;
   service.backends[2].backup = service.backends[3].backup = true;
   const auto weights = [&] {
