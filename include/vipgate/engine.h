@@ -28,17 +28,26 @@ std::shared_ptr<const Ruleset> compile(Rules rules, std::uint32_t generation, co
 const Service& service_at(const Ruleset& ruleset, std::uint16_t service);
 const Rules& rules_of(const Ruleset& ruleset);
 
-/// Memory for the flows of all shards, zeroed by its owner, who keeps it alive longer than every engine that uses it.
-/// Workers share it without a lock, since each touches its own shards alone.
+/// Memory for the flows of all shards, of an owner who keeps it alive longer than every engine that uses it. Workers
+/// share it without a lock, since each touches its own shards alone.
+///
+/// Records and helpers may be memory that outlives the process, with flows in it that Engine::adopt() takes over: they
+/// are whole flows at any moment, have no pointers in them, and do not depend on the number of workers. They depend on
+/// kFlowLayout, kShards, the capacity and the seed. Otherwise they are zeroed, as the index always is.
 struct FlowMemory {
   std::span<std::byte> records;  ///< flow_record_bytes(capacity) bytes, 64-byte aligned
   std::span<std::byte> index;    ///< flow_index_bytes(capacity) bytes, 64-byte aligned
   std::span<std::byte> helpers;  ///< helper_record_bytes(capacity) bytes, 64-byte aligned
   std::size_t capacity = 0;      ///< flows in all; a multiple of kShards
 };
+/// Version of what the bytes of records and helpers mean.
+inline constexpr std::uint32_t kFlowLayout = 1;
 std::size_t flow_record_bytes(std::size_t capacity);
 std::size_t flow_index_bytes(std::size_t capacity);
 std::size_t helper_record_bytes(std::size_t capacity);
+/// Copies the flows that an earlier process left to zeroed memory of another capacity, before Engine::adopt(); both may
+/// lack the index. Returns how many find no place there.
+std::size_t carry_over(const FlowMemory& from, const FlowMemory& to);
 
 struct EngineOptions {
   std::uint32_t worker = 0;  ///< owns the shards with shard mod workers == worker
@@ -62,6 +71,14 @@ struct Counters {
   bool operator==(const Counters&) const = default;
 };
 
+/// What was found in memory that an earlier process has used.
+struct Adoption {
+  std::size_t flows = 0;   ///< that go on
+  std::size_t broken = 0;  ///< records that were no whole flow: they are gone, and the others stay
+
+  void add(const Adoption& other);
+};
+
 /// The packet engine of one worker. No system call, clock, lock or log; no allocation for packets of known flows. The
 /// same packets, times, rules and seed give the same bytes.
 class Engine {
@@ -70,6 +87,11 @@ class Engine {
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
+
+  /// Takes over the flows that an earlier process left in the memory of this engine's shards, at whatever moment it was
+  /// killed. To be called before the first packet. The flows are held against the ruleset with their next packet, or
+  /// within a few calls of run(), the first of which should come at once.
+  Adoption adopt(Time now);
 
   /// The most packets that one call takes.
   static constexpr std::size_t kMaxBatch = 32;

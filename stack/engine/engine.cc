@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/shard_memory.h"
 #include "engine/state.h"
 #include "flow/flow_policy.h"
 
@@ -19,28 +20,7 @@ constexpr std::int64_t kAnswerBurst = 1000;
 constexpr std::size_t kExpiryPerRun = 4096;
 constexpr std::size_t kSweepPerRun = 4096;
 
-constexpr std::size_t per_shard(std::size_t capacity) {
-  return capacity / kShards;
-}
-
-/// Control connections are few: one flow in 16 may be one.
-constexpr std::size_t helpers_per_shard(std::size_t capacity) {
-  return (per_shard(capacity) + 15) / 16;
-}
-
 }  // namespace
-
-std::size_t flow_record_bytes(std::size_t capacity) {
-  return capacity * sizeof(FlowRecord);
-}
-
-std::size_t flow_index_bytes(std::size_t capacity) {
-  return kShards * FlowIndex::buckets_for(per_shard(capacity)) * sizeof(IndexBucket);
-}
-
-std::size_t helper_record_bytes(std::size_t capacity) {
-  return kShards * helpers_per_shard(capacity) * sizeof(HelperRecord);
-}
 
 void Counters::add(const Counters& other) {
   for (std::size_t i = 0; i < actions.size(); ++i) actions[i] += other.actions[i];
@@ -60,17 +40,11 @@ Engine::State::State(const EngineOptions& engine_options, std::shared_ptr<const 
       sharding(options.seed),
       port_hash(options.seed ^ 0x504f5254),
       answers(kAnswersPerSecond, kAnswerBurst) {
-  const std::size_t flows = per_shard(options.memory.capacity);
-  const std::size_t buckets = FlowIndex::buckets_for(flows);
-  auto* records = reinterpret_cast<FlowRecord*>(options.memory.records.data());
-  auto* index = reinterpret_cast<IndexBucket*>(options.memory.index.data());
-  const std::size_t helpers = helpers_per_shard(options.memory.capacity);
-  auto* helper_records = reinterpret_cast<HelperRecord*>(options.memory.helpers.data());
   shards.reserve(kShards / options.workers + 1);
   for (std::uint32_t shard = options.worker; shard < kShards; shard += options.workers) {
-    shards.push_back({FlowTable(std::span(records + shard * flows, flows), std::span(index + shard * buckets, buckets),
-                                KeyedHash(options.seed)),
-                      Reassembly(), RecordPool(std::span(helper_records + shard * helpers, helpers))});
+    const ShardMemory memory = memory_of_shard(options.memory, shard);
+    shards.push_back(
+        {FlowTable(memory.records, memory.index, KeyedHash(options.seed)), Reassembly(), HelperPool(memory.helpers)});
   }
 }
 

@@ -14,6 +14,7 @@ class Engine::State::Expecter final : public DataExpecter {
   std::optional<Endpoint> expect(DataOpener opener, const Endpoint& target) override {
     // A new announcement takes the place of the last: what nobody used by now, nobody will.
     state_.forget_expectation(shard_, record_);
+    record_.expected = {};
     const auto announced = opener == DataOpener::client ? for_client() : for_backend(target);
     if (!announced || !state_.make_room(shard_, 1)) return std::nullopt;
     const FlowRecord expectation =
@@ -55,7 +56,7 @@ class Engine::State::Expecter final : public DataExpecter {
   Time now_;
 };
 
-HelperRecord* Engine::State::helper_of(std::uint8_t shard, const FlowRecord& flow) {
+const HelperRecord* Engine::State::helper_of(std::uint8_t shard, const FlowRecord& flow) const {
   return flow.has_extension() ? &shard_at(shard).helpers[flow.extension] : nullptr;
 }
 
@@ -68,39 +69,45 @@ bool Engine::State::needs_helper(const FlowRecord& flow) const {
 /// behind shall not use up the records. False: there is none left.
 bool Engine::State::summon_helper(const Transit& transit, FlowRecord& flow, Direction direction) {
   if (!needs_helper(flow) || flow.has_extension()) return true;
-  flow.extension = shard_at(transit.shard).helpers.take();
-  HelperRecord* record = helper_of(transit.shard, flow);
-  if (record == nullptr) return false;
+  HelperPool& helpers = shard_at(transit.shard).helpers;
+  const std::uint32_t number = helpers.take(flow.seal);
+  if (number == HelperPool::kNone) return false;
   // With the acknowledgement of the SYN/ACK, both sides' first lines are still to come.
   const bool handshake = direction == Direction::original && !flow.tcp.has(TcpTrack::kPickedUp);
-  if (handshake) ftp_open(record->ftp, transit.view.tcp.sequence(), transit.view.tcp.acknowledgement());
+  if (handshake) {
+    ftp_open(helpers.draft(number).ftp, transit.view.tcp.sequence(), transit.view.tcp.acknowledgement());
+    helpers.publish(number);
+  }
+  order_stores();
+  flow.extension = number;
   return true;
 }
 
 /// Lets the helper read and edit a segment that the tracker let pass. Returns what objects.
 Reason Engine::State::help(Transit& transit, const FlowRecord& flow, Direction direction, TcpOutcome outcome,
                            Time now) {
-  HelperRecord* record = helper_of(transit.shard, flow);
-  if (record == nullptr) return Reason::none;
+  if (!flow.has_extension()) return Reason::none;
+  HelperPool& helpers = shard_at(transit.shard).helpers;
+  HelperRecord& record = helpers.draft(flow.extension);
   const FtpNames names{.client = flow.original.source, .vip = flow.original.destination, .backend = flow.reply.source};
-  Expecter expecter(*this, transit.shard, flow, *record, now);
+  Expecter expecter(*this, transit.shard, flow, record, now);
   const FtpVerdict verdict =
-      ftp_translate(record->ftp, direction, transit.packet, transit.view, outcome, names, expecter);
+      ftp_translate(record.ftp, direction, transit.packet, transit.view, outcome, names, expecter);
+  helpers.publish(flow.extension);
   counters.data_connections_announced += verdict.announced;
   counters.data_connections_refused += verdict.refused;
   return verdict.drop;
 }
 
-void Engine::State::forget_expectation(std::uint8_t shard, HelperRecord& record) {
+void Engine::State::forget_expectation(std::uint8_t shard, const HelperRecord& record) {
   FlowTable& flows = flows_of(shard);
   const auto hit = flows.find(Protocol::tcp, record.expected);
   if (hit && flows[hit->id].kind == FlowKind::expectation) flows.erase(hit->id);
-  record.expected = {};
 }
 
 /// Gives back the record of a flow that ends.
 void Engine::State::dismiss_helper(std::uint8_t shard, const FlowRecord& flow) {
-  HelperRecord* record = helper_of(shard, flow);
+  const HelperRecord* record = helper_of(shard, flow);
   if (record == nullptr) return;
   forget_expectation(shard, *record);
   shard_at(shard).helpers.give_back(flow.extension);

@@ -10,7 +10,6 @@
 #include "flow/flow_table.h"
 #include "flow/hash.h"
 #include "flow/reassembly.h"
-#include "flow/record_pool.h"
 #include "nat/answer.h"
 #include "nat/helper_record.h"
 #include "nat/icmp_error.h"
@@ -22,7 +21,8 @@
 #include "wire/packet_view.h"
 
 // The inside of Engine. A packet arrives (arrive.cc), follows its flow (follow.cc) or opens one (open.cc), may be
-// answered (reply.cc), and flows end (end.cc). Control connections have a helper besides (helper.cc).
+// answered (reply.cc), and flows end (end.cc). Control connections have a helper besides (helper.cc). Before the first
+// packet, flows of an earlier process may be adopted (adopt.cc).
 
 namespace vipgate {
 
@@ -43,7 +43,7 @@ struct Transit {
 struct Shard {
   FlowTable flows;
   Reassembly fragments;
-  RecordPool<HelperRecord> helpers;
+  HelperPool helpers;
   // Rounds over all records, to hold them against new rulesets. A new one does not begin the round anew, but asks for
   // another: however fast they come, the older ones are done with at some time.
   FlowId swept = kNoFlow;            ///< how far the round is; kNoFlow: no ruleset asks for one
@@ -80,12 +80,15 @@ struct Engine::State {
 
   // helper.cc
   class Expecter;
-  HelperRecord* helper_of(std::uint8_t shard, const FlowRecord& flow);
+  const HelperRecord* helper_of(std::uint8_t shard, const FlowRecord& flow) const;
   bool needs_helper(const FlowRecord& flow) const;
   bool summon_helper(const Transit& transit, FlowRecord& flow, Direction direction);
   Reason help(Transit& transit, const FlowRecord& flow, Direction direction, TcpOutcome outcome, Time now);
-  void forget_expectation(std::uint8_t shard, HelperRecord& record);
+  void forget_expectation(std::uint8_t shard, const HelperRecord& record);
   void dismiss_helper(std::uint8_t shard, const FlowRecord& flow);
+
+  // adopt.cc
+  Adoption adopt(Shard& shard, Time now);
 
   // reply.cc
   Verdict answer_ping(Transit& transit, Time now, PacketSink& sink);
@@ -113,6 +116,7 @@ struct Engine::State {
 
   bool owns(std::uint8_t shard) const { return shard % options.workers == options.worker; }
   Shard& shard_at(std::uint8_t shard) { return shards[shard / options.workers]; }
+  const Shard& shard_at(std::uint8_t shard) const { return shards[shard / options.workers]; }
   FlowTable& flows_of(std::uint8_t shard) { return shards[shard / options.workers].flows; }
   const FlowTable& flows_of(std::uint8_t shard) const { return shards[shard / options.workers].flows; }
 

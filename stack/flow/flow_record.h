@@ -39,12 +39,14 @@ struct FlowLinks {
 };
 
 /// One tracked conversation. Plain data in two cache lines, without pointers and worker numbers: records live in memory
-/// that another process may adopt.
+/// that another process may adopt, at whatever moment its owner was killed. So `protocol` is the last to be written and
+/// the first to go, `seal` proves the identity, and every other field may be found at any value: flow/adoption.h judges
+/// them.
 ///
 /// The two tuples describe its addresses and ports completely: a packet in the original direction leaves with `reply`
 /// reversed, one in the reply direction with `original` reversed.
 struct alignas(64) FlowRecord {
-  // Identity, written once.
+  // Identity, with `kind` and `seal`: written once.
   Tuple original;     ///< as the client sends: client > VIP
   Tuple reply;        ///< as the backend answers: backend > masquerade address or client
   Protocol protocol;  ///< 0 in a record that is not in use
@@ -64,6 +66,7 @@ struct alignas(64) FlowRecord {
   std::uint16_t timer_slot;
   /// Flows: number of the extension record, or kNoExtension. Mappings: how many flows use it.
   std::uint32_t extension;
+  std::uint32_t seal;  ///< keyed hash of the identity
 
   static constexpr std::uint32_t kNoExtension = 0;
 

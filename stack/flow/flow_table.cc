@@ -5,7 +5,7 @@
 namespace vipgate {
 
 FlowTable::FlowTable(std::span<FlowRecord> records, std::span<IndexBucket> index, KeyedHash hash)
-    : records_(records), index_(index, records, hash) {}
+    : records_(records), hash_(hash), index_(index, records, hash) {}
 
 FlowId FlowTable::take_free_record() {
   if (first_free_ != kNoFlow) {
@@ -21,16 +21,32 @@ FlowId FlowTable::first_to_give_way() const {
   return queue == queues_.end() - 1 ? kNoFlow : queue->front();
 }
 
+void FlowTable::set_free(FlowId id) {
+  records_[id].timer.next = first_free_;
+  first_free_ = id;
+}
+
 FlowId FlowTable::insert(const FlowRecord& flow, Duration timeout) {
   const FlowId id = take_free_record();
   if (id == kNoFlow) return kNoFlow;
-  records_[id] = flow;
+  FlowRecord& record = records_[id];
+  FlowRecord fresh = flow;
+  fresh.protocol = Protocol{0};
+  fresh.seal = seal_of(flow, hash_);
+  record = fresh;
+  order_stores();
+  record.protocol = flow.protocol;
+  join(id, record.last_seen + timeout);
+  return id;
+}
+
+/// The record is in use: it is to be found, timed and ranked.
+void FlowTable::join(FlowId id, Time deadline) {
   index_.insert(id, Direction::original);
   index_.insert(id, Direction::reply);
-  wheel_.schedule(records_, id, flow.last_seen + timeout);
-  queues_[static_cast<std::size_t>(flow.flow_class)].push_back(records_, id);
+  wheel_.schedule(records_, id, deadline);
+  queues_[static_cast<std::size_t>(records_[id].flow_class)].push_back(records_, id);
   ++size_;
-  return id;
 }
 
 void FlowTable::update(FlowId id, FlowClass flow_class, Duration timeout) {
@@ -55,8 +71,8 @@ void FlowTable::erase(FlowId id) {
   wheel_.cancel(records_, id);
   queues_[static_cast<std::size_t>(record.flow_class)].remove(records_, id);
   record.protocol = Protocol{0};
-  record.timer.next = first_free_;
-  first_free_ = id;
+  order_stores();
+  set_free(id);
   --size_;
 }
 

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <optional>
 #include <span>
 
+#include "flow/adoption.h"
 #include "flow/expiry_wheel.h"
 #include "flow/flow_index.h"
 #include "flow/flow_list.h"
@@ -13,11 +15,46 @@
 
 namespace vipgate {
 
-/// The flows of one shard: records of fixed number, found by either tuple, ended by silence, and ranked for when there is
-/// no room. Records and index are memory of the caller; nothing is allocated and nothing moves.
+/// The flows of one shard: records of fixed number, found by either tuple, ended by silence, and ranked for when there
+/// is no room. Records and index are memory of the caller; nothing is allocated and nothing moves.
 class FlowTable {
  public:
+  /// `index` is zeroed. So are `records`, or adopt() is called next.
   FlowTable(std::span<FlowRecord> records, std::span<IndexBucket> index, KeyedHash hash);
+
+  /// What was found in records that another process has used.
+  struct Adopted {
+    std::size_t flows = 0;
+    std::size_t broken = 0;  ///< records that were no whole flow, or the same as another; free now
+  };
+  /// Takes over the flows of an earlier owner of the records, who used the same hash and may have been killed at any
+  /// moment. `admit(record)` gives the flow's timeout, or nullopt where it is not to be kept. All costs one pass over
+  /// the records. Flows that may give way do so in the order of their records from here on, not of their age.
+  template <typename Admit>
+  Adopted adopt(Time now, Admit&& admit) {
+    Adopted adopted;
+    (void)wheel_.take_due(records_, now);  // empty as yet: it goes to the present
+    first_fresh_ = 0;
+    for (auto id = static_cast<FlowId>(records_.size()); id-- > 0;) {
+      FlowRecord& record = records_[id];
+      if (record.in_use()) {
+        first_fresh_ = std::max(first_fresh_, id + 1);
+        const bool is_whole = make_fit(record, hash_, now) && !find(record.protocol, record.original) &&
+                              !find(record.protocol, record.reply);
+        if (const auto timeout = is_whole ? admit(record) : std::nullopt) {
+          // Spread over the wheel: else all that are long silent would be looked at in one moment, again and again.
+          const Time turn = now + ExpiryWheel::kTick * static_cast<Duration::rep>(id % ExpiryWheel::kSlots);
+          join(id, std::min(record.last_seen + *timeout, turn));
+          ++adopted.flows;
+          continue;
+        }
+        record.protocol = Protocol{0};
+        ++adopted.broken;
+      }
+      if (id < first_fresh_) set_free(id);
+    }
+    return adopted;
+  }
 
   std::optional<FlowHit> find(Protocol protocol, const Tuple& tuple) const { return index_.find(protocol, tuple); }
   void prefetch(Protocol protocol, const Tuple& tuple) const { index_.prefetch(protocol, tuple); }
@@ -59,8 +96,11 @@ class FlowTable {
 
  private:
   FlowId take_free_record();
+  void set_free(FlowId id);
+  void join(FlowId id, Time deadline);
 
   std::span<FlowRecord> records_;
+  KeyedHash hash_;
   FlowIndex index_;
   ExpiryWheel wheel_;
   std::array<FlowList<&FlowRecord::queue>, kFlowClasses> queues_;

@@ -2,6 +2,7 @@
 
 #include <type_traits>
 
+#include "flow/record_pool.h"
 #include "flow/tuple.h"
 #include "nat/ftp.h"
 
@@ -13,5 +14,7 @@ struct HelperRecord {
   Tuple expected;  ///< the original tuple of the expectation that was announced last; ports 0 where there is none
 };
 static_assert(std::is_trivially_copyable_v<HelperRecord> && sizeof(HelperRecord) <= 512);
+
+using HelperPool = RecordPool<HelperRecord>;
 
 }  // namespace vipgate

@@ -1,8 +1,6 @@
 #include <gtest/gtest.h>
 
-#include <cstdio>
-
-#include "engine/world.h"
+#include "engine/ftp_session.h"
 
 // FTP through the gateway: the control connection announces a port, and the data connection finds its way.
 //
@@ -12,92 +10,6 @@ namespace vipgate::test {
 namespace {
 
 using std::chrono::seconds;
-
-constexpr const char* kClient = "198.51.100.7:40000";
-constexpr const char* kVip = "203.0.113.10:21";
-constexpr const char* kBackend = "10.0.0.4:21";
-
-Rules ftp_rules(SourceMode source) {
-  Rules rules = rules_with({{.name = "ftp", .port = 21, .backends = {kBackend}, .source = source}});
-  rules.vips[0].services[0].helper = Helper::ftp;
-  return rules;
-}
-
-/// A control connection whose two ends count as TCPs do: each its own numbers.
-class Control {
- public:
-  explicit Control(World& world, std::string client = kClient) : world_(world), client_(std::move(client)) {
-    const Outcome syn = world.send(tcp(client_, kVip).syn().seq(1000).mss(1460));
-    EXPECT_EQ(syn.verdict.action, Action::forward);
-    seen_ = source_of(syn.out.at(0)).to_string();
-    EXPECT_EQ(world.send(tcp(kBackend, seen_).syn().seq(5000).ack(1001)).verdict.action, Action::forward);
-    EXPECT_EQ(world.send(tcp(client_, kVip).seq(1001).ack(5001)).verdict.action, Action::forward);
-  }
-
-  /// The client types a line. Returns what the backend reads, which then acknowledges it.
-  std::string client_says(const std::string& line) { return says(line, true); }
-  std::string backend_says(const std::string& line) { return says(line, false); }
-
-  const std::string& seen() const { return seen_; }  ///< the client, as the backend sees it
-
- private:
-  /// Next numbers: of the client as it counts and as the backend does; of the backend likewise.
-  std::string says(const std::string& line, bool client) {
-    std::uint32_t& own = client ? client_own_ : backend_own_;
-    std::uint32_t& other = client ? client_at_backend_ : backend_at_client_;
-    const PacketBuilder out = client ? tcp(client_, kVip).seq(own).ack(backend_at_client_)
-                                     : tcp(kBackend, seen_).seq(own).ack(client_at_backend_);
-    const Outcome sent = world_.send(out.psh().payload(line));
-    EXPECT_EQ(sent.verdict.action, Action::forward) << line << name_of(sent.verdict.reason);
-    if (sent.out.empty()) return "";
-    const auto bytes = sent.out[0].bytes();
-    EXPECT_EQ(number_at(bytes, 24), other) << "what is to come next";
-    std::string read(bytes.begin() + 40, bytes.end());
-    own += static_cast<std::uint32_t>(line.size());
-    other += static_cast<std::uint32_t>(read.size());
-    const Outcome ack = world_.send(client ? tcp(kBackend, seen_).seq(backend_own_).ack(client_at_backend_)
-                                           : tcp(client_, kVip).seq(client_own_).ack(backend_at_client_));
-    EXPECT_EQ(ack.verdict.action, Action::forward) << name_of(ack.verdict.reason);
-    EXPECT_EQ(number_at(ack.out.at(0).bytes(), 28), own) << "all that was said is acknowledged";
-    return read;
-  }
-
-  static std::uint32_t number_at(std::span<const std::uint8_t> bytes, std::size_t at) {
-    return static_cast<std::uint32_t>(bytes[at]) << 24 | static_cast<std::uint32_t>(bytes[at + 1]) << 16 |
-           static_cast<std::uint32_t>(bytes[at + 2]) << 8 | bytes[at + 3];
-  }
-
-  World& world_;
-  std::string client_;
-  std::string seen_;
-  std::uint32_t client_own_ = 1001;
-  std::uint32_t client_at_backend_ = 1001;
-  std::uint32_t backend_own_ = 5001;
-  std::uint32_t backend_at_client_ = 5001;
-};
-
-/// "(203,0,113,10,128,5)" as "203.0.113.10:32773".
-std::string endpoint_in(const std::string& line) {
-  unsigned a = 0, b = 0, c = 0, d = 0, high = 0, low = 0;
-  const auto at = line.find_first_of("0123456789", 4);
-  std::sscanf(line.c_str() + at, "%u,%u,%u,%u,%u,%u", &a, &b, &c, &d, &high, &low);  // NOLINT: of our own making
-  char text[32];
-  std::snprintf(text, sizeof text, "%u.%u.%u.%u:%u", a, b, c, d, high * 256 + low);
-  return text;
-}
-
-/// Opens a connection from one end and has the other answer; returns where the other end saw it come from.
-std::string open_data(World& world, const std::string& from, const std::string& to, const std::string& target) {
-  const Outcome syn = world.send(tcp(from, to).syn().seq(70));
-  EXPECT_EQ(syn.verdict.action, Action::forward) << name_of(syn.verdict.reason);
-  if (syn.out.empty()) return "";
-  EXPECT_EQ(destination_of(syn.out[0]), endpoint(target));
-  const std::string source = source_of(syn.out[0]).to_string();
-  const Outcome answer = world.send(tcp(target, source).syn().seq(90).ack(71));
-  EXPECT_EQ(answer.text(), "tcp " + to + " > " + from + " SA seq 90 ack 71 win 64240 length 0");
-  EXPECT_EQ(world.send(tcp(from, to).seq(71).ack(91).payload("data")).verdict.action, Action::forward);
-  return source;
-}
 
 class Ftp : public ::testing::TestWithParam<std::tuple<SourceMode, std::uint32_t>> {
  protected:
@@ -112,7 +24,7 @@ INSTANTIATE_TEST_SUITE_P(ModesAndWorkers, Ftp,
 TEST_P(Ftp, Rfc959_PassiveModeGoesToThePortOfTheVipThatIsAnnounced) {
   for (int i = 0; i < 20; ++i) {
     const std::string client = "198.51.100.7:" + std::to_string(40000 + i);
-    Control control(world_, client);
+    FtpControl control(world_, client);
     control.client_says("PASV\r\n");
     const std::string line = control.backend_says("227 Entering Passive Mode (10,0,0,4,200,10).\r\n");
     const std::string announced = endpoint_in(line);
@@ -127,7 +39,7 @@ TEST_P(Ftp, Rfc959_PassiveModeGoesToThePortOfTheVipThatIsAnnounced) {
 }
 
 TEST_P(Ftp, Rfc2428_ExtendedPassiveModeHasAPortAlone) {
-  Control control(world_);
+  FtpControl control(world_);
   control.client_says("EPSV\r\n");
   const std::string line = control.backend_says("229 Entering Extended Passive Mode (|||51210|)\r\n");
   const auto at = line.find("|||");
@@ -139,7 +51,7 @@ TEST_P(Ftp, Rfc2428_ExtendedPassiveModeHasAPortAlone) {
 TEST_P(Ftp, Rfc959_ActiveModeComesBackToThePortThatTheClientNamed) {
   for (int i = 0; i < 20; ++i) {
     const std::string client = "198.51.100.7:" + std::to_string(40000 + i);
-    Control control(world_, client);
+    FtpControl control(world_, client);
     const std::string line = control.client_says("PORT 198,51,100,7,195,80\r\n");
     const std::string announced = endpoint_in(line);
     EXPECT_EQ(endpoint(announced).address, endpoint(control.seen()).address) << line;
@@ -151,7 +63,7 @@ TEST_P(Ftp, Rfc959_ActiveModeComesBackToThePortThatTheClientNamed) {
 }
 
 TEST_P(Ftp, Rfc2428_ExtendedActiveModeToo) {
-  Control control(world_);
+  FtpControl control(world_);
   const std::string line = control.client_says("EPRT |1|198.51.100.7|50000|\r\n");
   const auto first = line.find('|', 8);
   const std::string announced = line.substr(8, first - 8) + ":" + std::to_string(std::stoi(line.substr(first + 1)));
@@ -159,7 +71,7 @@ TEST_P(Ftp, Rfc2428_ExtendedActiveModeToo) {
 }
 
 TEST_P(Ftp, Cve2001_0405_AThirdPartyGetsNoWayIn) {
-  Control control(world_);
+  FtpControl control(world_);
   EXPECT_EQ(control.client_says("PORT 192,0,2,66,195,80\r\n"), "PORT 0,0,0,0,0,0\r\n");
   EXPECT_EQ(control.client_says("PORT 198,51,100,7,0,25\r\n"), "PORT 0,0,0,0,0,0\r\n") << "RFC 2577, section 3";
   EXPECT_EQ(control.backend_says("227 Entering Passive Mode (192,0,2,66,200,10)\r\n"),
@@ -169,7 +81,7 @@ TEST_P(Ftp, Cve2001_0405_AThirdPartyGetsNoWayIn) {
 }
 
 TEST_P(Ftp, Cve2002_0060_OnlyTheClientMayUseWhatWasAnnounced) {
-  Control control(world_);
+  FtpControl control(world_);
   const std::string announced = endpoint_in(control.backend_says("227 Passive (10,0,0,4,200,10)\r\n"));
   EXPECT_EQ(world_.send(tcp("192.0.2.66:50000", announced).syn()).verdict.reason, Reason::egress_filtered);
   open_data(world_, "198.51.100.7:50000", announced, "10.0.0.4:51210");
@@ -177,7 +89,7 @@ TEST_P(Ftp, Cve2002_0060_OnlyTheClientMayUseWhatWasAnnounced) {
 }
 
 TEST_P(Ftp, AnExpectationEndsWithTimeWithTheNextAndWithItsControlConnection) {
-  Control control(world_);
+  FtpControl control(world_);
   const std::string first = endpoint_in(control.backend_says("227 Passive (10,0,0,4,200,10)\r\n"));
   EXPECT_EQ(world_.flows(), 2U);
   const std::string second = endpoint_in(control.backend_says("227 Passive (10,0,0,4,200,11)\r\n"));
@@ -192,9 +104,9 @@ TEST_P(Ftp, AnExpectationEndsWithTimeWithTheNextAndWithItsControlConnection) {
 }
 
 TEST_P(Ftp, Fault20_ARetransmittedLineIsRewrittenAlike) {
-  Control control(world_);
+  FtpControl control(world_);
   const std::string line = "227 Entering Passive Mode (10,0,0,4,200,10).\r\n";
-  const auto segment = tcp(kBackend, control.seen()).seq(5001).ack(1001).psh().payload(line).build();
+  const auto segment = tcp(kFtpBackend, control.seen()).seq(5001).ack(1001).psh().payload(line).build();
   const Outcome first = world_.send(segment);
   const Outcome again = world_.send(segment);
   ASSERT_EQ(first.verdict.action, Action::forward);
@@ -203,7 +115,7 @@ TEST_P(Ftp, Fault20_ARetransmittedLineIsRewrittenAlike) {
 }
 
 TEST_P(Ftp, BothEndsAreResetWithTheNumbersThatTheyKnow) {
-  Control control(world_);
+  FtpControl control(world_);
   const std::string line = control.backend_says("227 Entering Passive Mode (10,0,0,4,200,10).\r\n");
   const std::string port = control.client_says("PORT 198,51,100,7,195,80\r\n");
   world_.reload(rules_with({}));
@@ -216,7 +128,7 @@ TEST_P(Ftp, BothEndsAreResetWithTheNumbersThatTheyKnow) {
 }
 
 TEST_P(Ftp, DataConnectionsGoOnOverAReloadThatKeepsTheirService) {
-  Control control(world_);
+  FtpControl control(world_);
   const std::string first = endpoint_in(control.backend_says("227 Passive (10,0,0,4,200,10)\r\n"));
   const std::string source = open_data(world_, "198.51.100.7:50000", first, "10.0.0.4:51210");
   const std::string second = endpoint_in(control.backend_says("227 Passive (10,0,0,4,200,11)\r\n"));
@@ -259,15 +171,15 @@ TEST_P(Ftp, DataConnectionsFollowTheControlConnectionsBackend) {
 }
 
 TEST_P(Ftp, AnIcmpErrorQuotesTheNumberThatTheSenderKnows) {
-  Control control(world_);
+  FtpControl control(world_);
   const std::string said = "227 Entering Passive Mode (10,0,0,4,200,10).\r\n";
   const std::string read = control.backend_says(said);
   const auto own = static_cast<std::uint32_t>(5001 + said.size());
   const auto seen = static_cast<std::uint32_t>(5001 + read.size());
   ASSERT_NE(own, seen);
-  ASSERT_EQ(world_.send(tcp(kBackend, control.seen()).seq(own).ack(1001).payload_of(1400)).verdict.action,
+  ASSERT_EQ(world_.send(tcp(kFtpBackend, control.seen()).seq(own).ack(1001).payload_of(1400)).verdict.action,
             Action::forward);
-  const WirePacket quoted = tcp(kVip, kClient).seq(seen).ack(1001).payload_of(1400).build();
+  const WirePacket quoted = tcp(kFtpVip, kFtpClient).seq(seen).ack(1001).payload_of(1400).build();
   const Outcome error = world_.send(icmp_error("192.0.2.99", "203.0.113.10", 3, 4).mtu(1300).quoting(quoted));
   ASSERT_EQ(error.verdict.action, Action::forward) << name_of(error.verdict.reason);
   const auto bytes = error.out.at(0).bytes();
@@ -280,13 +192,13 @@ TEST_P(Ftp, Rfc4787Req10_Rfc5382Req6_ServicesWithoutTheHelperAreLeftAlone) {
   Rules rules = ftp_rules(mode());
   rules.vips[0].services[0].helper = Helper::none;
   World world(rules);
-  Control control(world);
+  FtpControl control(world);
   const std::string line = "227 Entering Passive Mode (10,0,0,4,200,10)\r\n";
   EXPECT_EQ(control.backend_says(line), line) << "RFC 4787, REQ-10: helpers are off unless asked for";
 }
 
 TEST_P(Ftp, SynsLeaveRoomForLongerAddresses) {
-  const Outcome syn = world_.send(tcp("198.51.100.9:1234", kVip).syn().mss(1460));
+  const Outcome syn = world_.send(tcp("198.51.100.9:1234", kFtpVip).syn().mss(1460));
   EXPECT_EQ(syn.out.at(0).bytes()[42] << 8 | syn.out[0].bytes()[43], 1460 - 64);
 }
 
@@ -295,12 +207,12 @@ TEST_P(Ftp, ControlConnectionsBeyondTheirRecordsAreResetAndRecordsComeBack) {
   const auto open = [&] {
     int opened = 0;
     for (int i = 0; i < 500; ++i) {
-      Connection connection(world, "198.51.100.7:" + std::to_string(20000 + i), kVip);
+      Connection connection(world, "198.51.100.7:" + std::to_string(20000 + i), kFtpVip);
       opened += connection.open() ? 1 : 0;
     }
     return opened;
   };
-  for (int i = 0; i < 1000; ++i) world.send(tcp("192.0.2.9:" + std::to_string(1024 + i), kVip).syn());
+  for (int i = 0; i < 1000; ++i) world.send(tcp("192.0.2.9:" + std::to_string(1024 + i), kFtpVip).syn());
   EXPECT_EQ(open(), 64) << "whatever a flood of SYNs asks for";
   world.pass_time(seconds(7500));
   EXPECT_EQ(open(), 64);

@@ -1,9 +1,11 @@
 #include "engine/world.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
-#include <cstdlib>
+#include <algorithm>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "vipgate/inspect.h"
@@ -19,12 +21,6 @@ class Collector final : public PacketSink {
  private:
   std::vector<WirePacket>& out_;
 };
-
-std::byte* allocate(std::size_t bytes) {
-  auto* memory = static_cast<std::byte*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64));
-  std::memset(memory, 0, bytes);
-  return memory;
-}
 
 Endpoint endpoint_at(std::span<const std::uint8_t> ip, std::size_t address_at, std::size_t port_at) {
   const std::size_t transport = std::size_t{4} * (ip[0] & 15U);
@@ -68,24 +64,65 @@ Rules rules_with(const std::vector<ServiceSketch>& services) {
   return rules;
 }
 
-void World::FreeAligned::operator()(std::byte* bytes) const {
-  std::free(bytes);
-}  // NOLINT: aligned_alloc's
+World::Pages::Pages(std::size_t size) {
+  void* pages = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (pages == MAP_FAILED) throw std::bad_alloc();
+  bytes_ = {static_cast<std::byte*>(pages), size};
+}
+
+World::Pages::~Pages() {
+  ::munmap(bytes_.data(), bytes_.size());
+}
 
 World::World(Rules rules, std::size_t capacity, std::uint32_t workers, std::uint64_t seed)
-    : records_(allocate(flow_record_bytes(capacity))),
-      index_(allocate(flow_index_bytes(capacity))),
-      helpers_(allocate(helper_record_bytes(capacity))),
-      capacity_(capacity),
+    : records_(flow_record_bytes(capacity)),
+      index_(flow_index_bytes(capacity)),
+      helpers_(helper_record_bytes(capacity)),
+      options_{.seed = seed,
+               .memory = {.records = records_.bytes(),
+                          .index = index_.bytes(),
+                          .helpers = helpers_.bytes(),
+                          .capacity = capacity}},
       ruleset_(compile(std::move(rules), generation_)) {
-  const FlowMemory memory{.records = {records_.get(), flow_record_bytes(capacity)},
-                          .index = {index_.get(), flow_index_bytes(capacity)},
-                          .helpers = {helpers_.get(), helper_record_bytes(capacity)},
-                          .capacity = capacity};
-  for (std::uint32_t worker = 0; worker < workers; ++worker) {
-    engines_.push_back(std::make_unique<Engine>(
-        EngineOptions{.worker = worker, .workers = workers, .seed = seed, .memory = memory}, ruleset_));
+  make_engines(workers);
+}
+
+void World::make_engines(std::uint32_t workers) {
+  engines_.clear();
+  options_.workers = workers;
+  for (options_.worker = 0; options_.worker < workers; ++options_.worker) {
+    engines_.push_back(std::make_unique<Engine>(options_, ruleset_));
   }
+}
+
+World::Image World::image() const {
+  const auto copy = [](std::span<const std::byte> bytes) { return std::vector(bytes.begin(), bytes.end()); };
+  return {copy(records_.bytes()), copy(helpers_.bytes())};
+}
+
+bool World::is_at(const Image& image) const {
+  return std::memcmp(image.records.data(), records_.bytes().data(), image.records.size()) == 0 &&
+         std::memcmp(image.helpers.data(), helpers_.bytes().data(), image.helpers.size()) == 0;
+}
+
+Adoption World::restart(const Image& found, std::uint32_t workers) {
+  std::ranges::copy(found.records, records_.bytes().begin());
+  std::ranges::copy(found.helpers, helpers_.bytes().begin());
+  std::ranges::fill(index_.bytes(), std::byte{0});
+  // Generations begin anew with a process, and so do limits' counts.
+  generation_ = 1;
+  ruleset_ = compile(rules_of(*ruleset_), generation_);
+  make_engines(workers);
+  Adoption sum;
+  for (const auto& engine : engines_) {
+    sum.add(engine->adopt(now_));
+  }
+  return sum;
+}
+
+Adoption World::restart(Rules rules) {
+  ruleset_ = compile(std::move(rules), generation_);
+  return restart();
 }
 
 Outcome World::send(WirePacket wire, std::uint32_t worker) {
@@ -130,7 +167,7 @@ void World::reload(Rules rules) {
 }
 
 std::span<const FlowRecord> World::records() const {
-  return {reinterpret_cast<const FlowRecord*>(records_.get()), capacity_};
+  return {reinterpret_cast<const FlowRecord*>(records_.bytes().data()), options_.memory.capacity};
 }
 
 std::size_t World::flows() const {

@@ -55,6 +55,20 @@ class World {
   std::vector<WirePacket> sent_meanwhile() { return std::exchange(sent_, {}); }
   void reload(Rules rules);
 
+  /// What outlives a process.
+  struct Image {
+    std::vector<std::byte> records;
+    std::vector<std::byte> helpers;
+    bool operator==(const Image&) const = default;
+  };
+  Image image() const;
+  bool is_at(const Image& image) const;
+  /// The process is killed, and another, with so many workers, finds this.
+  Adoption restart(const Image& found, std::uint32_t workers = 1);
+  Adoption restart(std::uint32_t workers = 1) { return restart(image(), workers); }
+  /// The same with other rules.
+  Adoption restart(Rules rules);
+
   Time now() const { return now_; }
   /// The present rules as they were compiled, and what became of the flows, below what the engine shows.
   const std::shared_ptr<const Ruleset>& ruleset() const { return ruleset_; }
@@ -64,18 +78,29 @@ class World {
   Counters counters() const;
 
  private:
-  struct FreeAligned {
-    void operator()(std::byte* bytes) const;
+  /// Zeroed pages; a process that is forked shares them.
+  class Pages {
+   public:
+    explicit Pages(std::size_t size);
+    ~Pages();
+    Pages(const Pages&) = delete;
+    Pages& operator=(const Pages&) = delete;
+    std::span<std::byte> bytes() const { return bytes_; }
+
+   private:
+    std::span<std::byte> bytes_;
   };
 
-  std::unique_ptr<std::byte[], FreeAligned> records_;
-  std::unique_ptr<std::byte[], FreeAligned> index_;
-  std::unique_ptr<std::byte[], FreeAligned> helpers_;
-  std::vector<std::unique_ptr<Engine>> engines_;
-  std::vector<WirePacket> sent_;
-  std::size_t capacity_;
+  void make_engines(std::uint32_t workers);
+
+  Pages records_;
+  Pages index_;
+  Pages helpers_;
+  EngineOptions options_;
   std::uint32_t generation_ = 1;
   std::shared_ptr<const Ruleset> ruleset_;
+  std::vector<std::unique_ptr<Engine>> engines_;
+  std::vector<WirePacket> sent_;
   Time now_{std::chrono::hours(1)};
 };
 
