@@ -1,13 +1,10 @@
 #include "runtime/flow_storage.h"
 
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <string>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -17,16 +14,40 @@ namespace {
 constexpr std::size_t kDefaultFlows = 262144;
 constexpr std::size_t kShareOfMemory = 16;
 
+absl::StatusOr<MemoryMap> allocate_pages(std::size_t bytes, std::size_t capacity) {
+  MemoryMap pages(bytes, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+  if (pages) return pages;
+  return absl::ResourceExhaustedError(absl::StrCat("no memory for ", capacity, " flows (", bytes >> 20,
+                                                   " MiB): ", std::strerror(errno), "; lower \"flows\": { \"max\" }"));
+}
+
 }  // namespace
 
 absl::StatusOr<FlowStorage> FlowStorage::allocate(std::size_t capacity) {
-  const std::size_t size = flow_record_bytes(capacity) + flow_index_bytes(capacity) + helper_record_bytes(capacity);
-  void* bytes = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (bytes == MAP_FAILED) {
-    return absl::ResourceExhaustedError(absl::StrCat("no memory for ", capacity, " flows (", size >> 20, " MiB): ",
-                                                     std::strerror(errno), "; lower \"flows\": { \"max\" }"));
-  }
-  return FlowStorage(static_cast<std::byte*>(bytes), size, capacity);
+  const std::size_t records = flow_record_bytes(capacity);
+  const std::size_t helpers = helper_record_bytes(capacity);
+  const std::size_t index = flow_index_bytes(capacity);
+  auto pages = allocate_pages(records + helpers + index, capacity);
+  if (!pages.ok()) return pages.status();
+  FlowStorage storage;
+  storage.pages_ = *std::move(pages);
+  const auto bytes = storage.pages_.bytes();
+  storage.memory_ = {.records = bytes.first(records),
+                     .index = bytes.last(index),
+                     .helpers = bytes.subspan(records, helpers),
+                     .capacity = capacity};
+  return storage;
+}
+
+absl::StatusOr<FlowStorage> FlowStorage::over(FlowFile file) {
+  FlowStorage storage;
+  storage.memory_ = file.memory();
+  auto pages = allocate_pages(flow_index_bytes(storage.memory_.capacity), storage.memory_.capacity);
+  if (!pages.ok()) return pages.status();
+  storage.pages_ = *std::move(pages);
+  storage.memory_.index = storage.pages_.bytes();
+  storage.file_.emplace(std::move(file));
+  return storage;
 }
 
 std::size_t FlowStorage::default_capacity() {
@@ -37,22 +58,6 @@ std::size_t FlowStorage::default_capacity() {
       kDefaultFlows;
   const std::size_t affordable = memory / kShareOfMemory / bytes_per_flow;
   return std::clamp<std::size_t>(affordable, kShards * 16, kDefaultFlows) / kShards * kShards;
-}
-
-FlowStorage::FlowStorage(FlowStorage&& other) noexcept
-    : bytes_(std::exchange(other.bytes_, nullptr)), size_(other.size_), capacity_(other.capacity_) {}
-
-FlowStorage::~FlowStorage() {
-  if (bytes_ != nullptr) ::munmap(bytes_, size_);
-}
-
-FlowMemory FlowStorage::memory() const {
-  const std::size_t records = flow_record_bytes(capacity_);
-  const std::size_t index = flow_index_bytes(capacity_);
-  return {.records = {bytes_, records},
-          .index = {bytes_ + records, index},
-          .helpers = {bytes_ + records + index, size_ - records - index},
-          .capacity = capacity_};
 }
 
 }  // namespace vipgate

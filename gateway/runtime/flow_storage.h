@@ -1,34 +1,37 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
+#include <utility>
 
 #include "absl/status/statusor.h"
+#include "runtime/flow_file.h"
+#include "runtime/memory_map.h"
 #include "vipgate/engine.h"
 
 namespace vipgate {
 
-/// Memory for flow records and their index, zeroed, given back at the end.
+/// Memory for flow records and their index, given back at the end.
 class FlowStorage {
  public:
-  /// `capacity` flows; a multiple of kShards. ResourceExhausted where the machine has no room for them.
+  /// `capacity` flows; a multiple of kShards. All zeros. ResourceExhausted where the machine has no room for them.
   static absl::StatusOr<FlowStorage> allocate(std::size_t capacity);
+  /// Over the flows of a file.
+  static absl::StatusOr<FlowStorage> over(FlowFile file);
 
   /// What "auto" means: 262,144 flows, less where that would be more than a sixteenth of the machine's memory.
   static std::size_t default_capacity();
 
-  FlowStorage(FlowStorage&& other) noexcept;
-  FlowStorage& operator=(FlowStorage&&) = delete;
-  ~FlowStorage();
-
-  FlowMemory memory() const;
+  const FlowMemory& memory() const { return memory_; }
+  /// None where the flows do not outlive the process.
+  std::optional<FlowFile>& file() { return file_; }
 
  private:
-  FlowStorage(std::byte* bytes, std::size_t size, std::size_t capacity)
-      : bytes_(bytes), size_(size), capacity_(capacity) {}
+  FlowStorage() = default;
 
-  std::byte* bytes_;
-  std::size_t size_;
-  std::size_t capacity_;
+  MemoryMap pages_;  ///< the index, and before it what is in no file
+  std::optional<FlowFile> file_;
+  FlowMemory memory_;
 };
 
 }  // namespace vipgate

@@ -3,7 +3,6 @@
 #include <csignal>
 
 #include <algorithm>
-#include <random>
 #include <thread>
 #include <utility>
 
@@ -24,11 +23,6 @@ constexpr auto kWatchInterval = std::chrono::seconds(1);
 
 /// Lines in the log at most that say what a reload has changed.
 constexpr std::size_t kMaxChangesLogged = 50;
-
-std::uint64_t random_seed() {
-  std::random_device random;
-  return std::uint64_t{random()} << 32 | random();
-}
 
 std::uint32_t default_workers() {
   return std::clamp<std::uint32_t>(std::thread::hardware_concurrency(), 1, kShards);
@@ -65,6 +59,7 @@ absl::Status Gateway::run(const std::function<absl::Status()>& open_doors) {
   if (result_.ok()) {
     context_.run();
     workers_->stop();
+    storage_->file()->end();
     log_totals();
   }
   kernel_setup_.restore();
@@ -89,18 +84,24 @@ absl::Status Gateway::start(const std::function<absl::Status()>& open_doors) {
   rules_ = present_rules();
 
   const std::size_t capacity = config_.flows.max == 0 ? FlowStorage::default_capacity() : config_.flows.max;
-  auto storage = FlowStorage::allocate(capacity);
+  auto file = FlowFile::open({.state_dir = config_.flows.state_dir,
+                              .capacity = capacity,
+                              .seed = options_.seed,
+                              .log = [](const std::string& line) { log_info(line); }});
+  if (!file.ok()) return file.status();
+  auto storage = FlowStorage::over(*std::move(file));
   if (!storage.ok()) return storage.status();
   storage_.emplace(*std::move(storage));
 
   ruleset_ = compile(rules_, generation_);
   workers_ = std::make_unique<WorkerPool>(
-      *tun_, storage_->memory(), options_.seed.value_or(random_seed()), ruleset_, [this](const std::string& what) {
+      *tun_, storage_->memory(), storage_->file()->seed(), ruleset_, [this](const std::string& what) {
         boost::asio::post(context_, [this, what] { end(absl::UnavailableError(what)); });
       });
   monitor_.emplace(context_, workers_->size(),
                    [this](std::size_t worker, auto answer) { workers_->ask(worker, std::move(answer)); });
   if (absl::Status status = open_doors(); !status.ok()) return status;
+  if (storage_->file()->is_used()) adopt_flows();
   started_ = boot_time_now();
   workers_->start();
   wait_for_signal();
@@ -109,6 +110,17 @@ absl::Status Gateway::start(const std::function<absl::Status()>& open_doors) {
   log_info(absl::StrCat("ready: ", config_.rules.vips.size(), config_.rules.vips.size() == 1 ? " VIP, " : " VIPs, ",
                         workers, workers == 1 ? " worker, " : " workers, ", capacity, " flows at most"));
   return absl::OkStatus();
+}
+
+void Gateway::adopt_flows() {
+  const FlowFile& file = *storage_->file();
+  const Time began = boot_time_now();
+  const Adoption adopted = workers_->adopt(began);
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(boot_time_now() - began);
+  log_info(absl::StrCat("took over ", adopted.flows, adopted.flows == 1 ? " flow" : " flows", " from ", file.path(),
+                        " in ", took.count(), " ms; the last process ",
+                        file.was_ended() ? "had ended in order" : "was killed"));
+  if (adopted.broken > 0) log_warning(absl::StrCat(adopted.broken, " of its records were broken, and are gone"));
 }
 
 void Gateway::wait_for_signal() {

@@ -50,6 +50,7 @@ class Gateway final : public GatewayControl {
 
  private:
   absl::Status start(const std::function<absl::Status()>& open_doors);
+  void adopt_flows();
   ReloadResult load_and_apply();
   Rules present_rules() const;
   Withdrawn unserved() const;

@@ -43,6 +43,8 @@ class Worker final : private PacketSink {
          const std::vector<std::unique_ptr<Worker>>& peers, std::function<void(std::string)> on_failure);
   ~Worker() override;
 
+  /// Before start(), from any thread.
+  Adoption adopt(Time now) { return engine_.adopt(now); }
   void start();
   void stop();
 

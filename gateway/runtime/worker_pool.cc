@@ -1,5 +1,7 @@
 #include "runtime/worker_pool.h"
 
+#include <future>
+
 #include <utility>
 
 namespace vipgate {
@@ -13,6 +15,17 @@ WorkerPool::WorkerPool(TunDevice& tun, const FlowMemory& memory, std::uint64_t s
     const EngineOptions options{.worker = i, .workers = count, .seed = seed, .memory = memory};
     workers_.push_back(std::make_unique<Worker>(tun.queues()[i], options, ruleset, hand_off_, workers_, on_failure));
   }
+}
+
+Adoption WorkerPool::adopt(Time now) {
+  std::vector<std::future<Adoption>> parts;
+  parts.reserve(workers_.size());
+  for (const auto& worker : workers_) {
+    parts.push_back(std::async(std::launch::async, [&worker, now] { return worker->adopt(now); }));
+  }
+  Adoption sum;
+  for (auto& part : parts) sum.add(part.get());
+  return sum;
 }
 
 void WorkerPool::start() {

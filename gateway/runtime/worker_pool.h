@@ -20,6 +20,8 @@ class WorkerPool {
   WorkerPool(TunDevice& tun, const FlowMemory& memory, std::uint64_t seed,
              const std::shared_ptr<const Ruleset>& ruleset, const std::function<void(std::string)>& on_failure);
 
+  /// Takes over the flows that an earlier process left, all workers at the same time; before start().
+  Adoption adopt(Time now);
   void start();
   void stop();
   void set_ruleset(const std::shared_ptr<const Ruleset>& ruleset);

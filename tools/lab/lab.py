@@ -39,7 +39,14 @@ def sweep():
             if path.startswith("/run/netns/"):
                 delete(os.path.basename(path))
             else:
-                shutil.rmtree(path, ignore_errors=True)
+                _remove_scratch(path)
+
+
+def _remove_scratch(path):
+    shutil.rmtree(path, ignore_errors=True)
+    # Of a state folder on a disk, vipgate keeps the flows in memory, under the folder's name.
+    for flows in glob.glob(f"/dev/shm/vipgate{path.replace('-', '=2d').replace('/', '-')}-*"):
+        os.remove(flows)
 
 
 def end_on_signals():
@@ -71,7 +78,7 @@ class Lab:
         with _signals_held():
             for namespace in reversed(self._namespaces):
                 namespace.delete()
-            shutil.rmtree(self.scratch, ignore_errors=True)
+            _remove_scratch(self.scratch)
 
     def _build(self):
         self.client = self._namespace("client")

@@ -52,7 +52,7 @@ class Vipgate:
     def start(self):
         """Starts and waits until the gateway is ready."""
         with open(self.log_path, "a") as log:
-            said = log.tell()
+            said = len(self.log())
             command = [binary(), "run", "--config", self.config_path, *self._arguments]
             self.process = self._lab.gateway.start(*command, stdin=-3, stdout=log, stderr=log)
         self.wait_for_log(READY, said)
