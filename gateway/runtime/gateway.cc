@@ -20,6 +20,8 @@ namespace {
 
 /// How often the kernel is looked at for what others have changed.
 constexpr auto kWatchInterval = std::chrono::seconds(1);
+/// At the soonest again, where KernelSetup has something to send, even when it cannot.
+constexpr auto kShortestWatchInterval = std::chrono::milliseconds(50);
 
 /// Lines in the log at most that say what a reload has changed.
 constexpr std::size_t kMaxChangesLogged = 50;
@@ -248,7 +250,8 @@ void Gateway::free_old_rulesets() {
 }
 
 void Gateway::watch() {
-  watch_timer_.expires_after(std::min<Duration>(kWatchInterval, kernel_setup_.due().value_or(kWatchInterval)));
+  const Duration due = kernel_setup_.due().value_or(kWatchInterval);
+  watch_timer_.expires_after(std::clamp<Duration>(due, kShortestWatchInterval, kWatchInterval));
   watch_timer_.async_wait([this](const boost::system::error_code& error) {
     if (error) return;
     for (const std::string& line : monitor_->check(WorkerMonitor::Clock::now())) log_warning(line);

@@ -39,9 +39,8 @@ bool is_routed_by_table(Ipv4Address address, const Config& config) {
       [&](const Announcement& announcement) { return announcement.address == address && announcement.route_table; });
   // Else a daemon that takes routes of both tables for the same thing (FRR) would prefer the main table's, and announce
   // neither; and a gateway that stands by could not send to the one that announces.
-  return announced && std::any_of(config.rules.subnets.begin(), config.rules.subnets.end(), [&](Ipv4Prefix subnet) {
-           return subnet.contains(address) && subnet != host_prefix(address);
-         });
+  return announced && std::any_of(config.rules.subnets.begin(), config.rules.subnets.end(),
+                                  [&](Ipv4Prefix subnet) { return subnet.contains(address); });
 }
 
 void plan_announcements(const Config& config, const KernelView& view, const Withdrawn& withdrawn, KernelPlan& plan) {
