@@ -35,7 +35,7 @@ TEST(Announce, Faults) {
       {"arp: long name", in_vip(R"("announce": {"arp": [@"an-interface-16c"]})"), "1 to 15 characters"},
       {"arp: twice", in_vip(R"("announce": {"arp": [#"eth0", "eth1", @"eth0"]})"), "\"eth0\" is in the list twice"},
       {"arp: the TUN", in_vip(R"("announce": {"arp": [@"tun0"]})"), "is the TUN itself"},
-      {"table: none", in_vip(R"("announce": {"route_table": @0})"), "is no routing table (1 to 2147483647)"},
+      {"table: none", in_vip(R"("announce": {"route_table": @0})"), "is not a routing table (1 to 2147483647)"},
       {"table: no number", in_vip(R"("announce": {"route_table": @"vips"})"), "\"route_table\""},
       {"table: default", in_vip(R"("announce": {"route_table": @253})"), "253 to 255 are the kernel's"},
       {"table: main", in_vip(R"("announce": {"route_table": @254})"), "253 to 255 are the kernel's"},

@@ -146,7 +146,7 @@ TEST_P(Ftp, DataConnectionsGoOnOverAReloadThatKeepsTheirService) {
 }
 
 TEST_P(Ftp, DataConnectionsFollowTheControlConnectionsBackend) {
-  Control control(world_);
+  FtpControl control(world_);
   control.client_says("PASV\r\n");
   Rules rules = ftp_rules(mode());
   int port = 50000;
