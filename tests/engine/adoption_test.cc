@@ -240,6 +240,29 @@ INSTANTIATE_TEST_SUITE_P(Sources, AdoptedFtp, ::testing::Values(SourceMode::masq
                            return test.param == SourceMode::preserve ? "Preserve" : "Masquerade";
                          });
 
+// The number of flows in the configuration was changed.
+TEST_P(AdoptedFtp, FlowsMoveToMemoryOfAnotherSize) {
+  FtpControl control(world_);
+  control.backend_says("227 Entering Passive Mode (10,0,0,4,200,10).\r\n");
+  for (const std::size_t capacity : {64U * 32, 64U * 4096}) {
+    World other(ftp_rules(GetParam()), capacity);
+    EXPECT_EQ(carry_over(world_.memory(), other.memory()), 0U);
+    const Adoption adopted = other.restart();
+    EXPECT_EQ(adopted.flows, 2U) << "the control connection and what it expects";
+    EXPECT_EQ(adopted.broken, 0U);
+    FtpControl(other, control).client_says("NOOP\r\n");
+  }
+}
+
+TEST(Adoption, WhatFindsNoPlaceInSmallerMemoryIsCounted) {
+  World world(rules_with({{.name = "web"}}));
+  for (int i = 0; i < 2000; ++i) ASSERT_TRUE(Connection(world, client(i)).open());
+  World smaller(rules_with({{.name = "web"}}), 64 * 16);
+  const std::size_t left = carry_over(world.memory(), smaller.memory());
+  EXPECT_EQ(left, 2000 - smaller.restart().flows);
+  EXPECT_GT(smaller.flows(), 900U);
+}
+
 /// A world with flows of all kinds, in few places, so that broken ones would meet others.
 struct Mixed {
   static Rules rules() {

@@ -61,6 +61,7 @@ class World {
     std::vector<std::byte> helpers;
     bool operator==(const Image&) const = default;
   };
+  const FlowMemory& memory() const { return options_.memory; }
   Image image() const;
   bool is_at(const Image& image) const;
   /// The process is killed, and another, with so many workers, finds this.

@@ -21,7 +21,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../tools"))
 
-from lab import case, config, files, servers
+from lab import REPOSITORY, case, config, files, servers
 from lab.lab import CLIENT, HOSTS, VIP, Lab
 
 case.PROGRAMS = (*case.PROGRAMS, "vsftpd")
@@ -104,6 +104,31 @@ class Datagrams(threading.Thread):
         for one in self._sockets:
             one.close()
         return [index for index, last in enumerate(self.at_last) if last <= before - SOCKETS]
+
+
+class Probe(threading.Thread):
+    """Sends datagrams until one comes back, and knows when it did."""
+
+    def __init__(self, namespace):
+        super().__init__(daemon=True)
+        with namespace.entered():
+            self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.connect((VIP, 7))
+        self._socket.settimeout(0.001)
+        self._came = None
+        self.start()
+
+    def run(self):
+        with self._socket:
+            while self._came is None:
+                with contextlib.suppress(OSError):  # "no route", or nothing yet
+                    self._socket.send(b"?")
+                    self._socket.recv(16)
+                    self._came = time.monotonic()
+
+    def finish(self):
+        self.join(PATIENCE)
+        return self._came
 
 
 class Session(threading.Thread):
@@ -207,6 +232,30 @@ class Restart(case.Case):
         print(f"{len(adopted)} restarts, {len(got)} transfers, {sum(one.files for one in sessions)} files by FTP; "
               f"{min(adopted)} to {max(adopted)} flows taken over; until ready {min(pauses):.2f} to {max(pauses):.2f} s; "
               f"{datagrams.sent - datagrams.received} of {datagrams.sent} datagrams lost ", end="", file=sys.stderr, flush=True)
+
+    @case.vipgate_only
+    def test_a_million_flows(self):
+        """How long it takes from the start of the program to the first packet that it forwards, with so many flows to take over."""
+        fill = os.environ.get("FILL_FLOWS", os.path.join(REPOSITORY, "build/release/tests/netns/fill_flows"))
+        if not os.access(fill, os.X_OK):
+            self.skipTest(f"needs {fill}")
+        offered = [config.service("echo", 7, HOST4, protocol="udp", source="preserve")]
+        with Lab() as lab:
+            servers.echo(lab)
+            wanted = {**config.configuration(offered=offered, workers=2), "flows": {"max": 1 << 20}}
+            with self.gateway(lab, wanted) as gateway:
+                for _ in range(3):
+                    gateway.kill()
+                    lab.gateway.run(fill, gateway.config_path, case.scaled(1_000_000))
+                    probe = Probe(lab.client)
+                    began = time.monotonic()
+                    gateway.start()
+                    first = probe.finish() - began
+                    took_over, took = re.findall(r"took over (\d+) flows .* in (\d+) ms", gateway.log())[-1]
+                    self.assertGreaterEqual(int(took_over), case.scaled(1_000_000))
+                    self.assertLess(first, 10)
+                    print(f"{took_over} flows taken over in {took} ms, first packet after {1000 * first:.0f} ms ",
+                          end="", file=sys.stderr, flush=True)
 
     def restart_often(self, gateway):
         """Kills the gateway, or ends it in order, at random moments. Returns how many flows each start took over, and how long it took."""
