@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/commands.h"
+#include "runtime/keeper.h"
 
 namespace {
 
@@ -130,12 +131,19 @@ int main(int argc, char** argv) {
   activate_app->footer(kStandbyFooter);
   add_address(activate_app, activate_command.gateway);
 
+  // For the process that Keeper starts; nobody else has the sockets that it needs.
+  auto* keep_app = app.add_subcommand("keep")->group("");
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kDone : kWrongInput;
   }
 
+  if (keep_app->parsed()) {
+    run_keeper();
+    return kDone;
+  }
   if (run_app->parsed()) return run(run_command);
   if (check_app->parsed()) return check(check_command);
   if (status_app->parsed()) return status(status_command);

@@ -17,6 +17,7 @@
 #include <string_view>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -117,6 +118,13 @@ int attach(int fd, const std::string& name, bool exclusive) {
   request.ifr_flags = kFlags;
   if (exclusive) request.ifr_flags = static_cast<short>(static_cast<unsigned short>(kFlags) | kExclusive);
   return ::ioctl(fd, TUNSETIFF, &request) == 0 ? 0 : errno;
+}
+
+/// Whether it is a queue, as attach() makes them, of the device that has this name now.
+bool is_queue_of(const UniqueFd& fd, const std::string& name) {
+  ifreq request{};
+  return ::ioctl(fd.get(), TUNGETIFF, &request) == 0 && name == request.ifr_name &&
+         (request.ifr_flags & kFlags) == kFlags;
 }
 
 absl::Status attach_error(int error, const std::string& name, std::size_t queue) {
@@ -221,7 +229,15 @@ absl::StatusOr<TunDevice> TunDevice::open(const TunOptions& options) {
   if (!lock.ok()) return lock.status();
   device.lock_ = *std::move(lock);
 
-  for (std::size_t queue = 0; queue < options.queues; ++queue) {
+  // What was kept of a device that is gone, or is more than is wanted, is closed here.
+  std::vector<UniqueFd> kept = options.kept();
+  for (UniqueFd& fd : kept) {
+    if (device.queues_.size() < options.queues && is_queue_of(fd, options.name))
+      device.queues_.emplace_back(std::move(fd));
+  }
+  device.kept_ = device.queues_.size();
+  kept.clear();
+  for (std::size_t queue = device.kept_; queue < options.queues; ++queue) {
     absl::StatusOr<UniqueFd> fd = open_clone_device();
     if (!fd.ok()) return fd.status();
     int error = attach(fd->get(), options.name, queue == 0);

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <utility>
@@ -53,6 +54,9 @@ struct TunOptions {
   bool offload = true;
   /// How long to wait for a predecessor that is just being killed to let go of the device.
   std::chrono::milliseconds patience{1000};
+  /// Gives queues that somebody kept open after a predecessor was killed; asked when no other gateway can be on the
+  /// device.
+  std::function<std::vector<UniqueFd>()> kept = [] { return std::vector<UniqueFd>(); };
 };
 
 /// A persistent multi-queue TUN and the lock that keeps a second gateway off it: a second process could attach more
@@ -66,6 +70,7 @@ class TunDevice {
 
   const std::string& name() const { return name_; }
   bool created() const { return created_; }      ///< false: it was there, as after a kill
+  std::size_t kept() const { return kept_; }     ///< queues that were kept open meanwhile
   unsigned offload() const { return offload_; }  ///< the TUN_F_ bits that the kernel accepted
   std::vector<TunQueue>& queues() { return queues_; }
 
@@ -74,6 +79,7 @@ class TunDevice {
 
   std::string name_;
   bool created_ = false;
+  std::size_t kept_ = 0;
   unsigned offload_ = 0;
   UniqueFd lock_;
   std::vector<TunQueue> queues_;

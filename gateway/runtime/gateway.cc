@@ -54,6 +54,7 @@ Gateway::Gateway(boost::asio::io_context& context, Options options, Config confi
       options_(std::move(options)),
       standby_(options_.standby),
       config_(std::move(config)),
+      keeper_(config_.tun.name),
       kernel_setup_(kernel, [](const std::string& line) { log_info(line); }) {}
 
 absl::Status Gateway::run(const std::function<absl::Status()>& open_doors) {
@@ -64,6 +65,7 @@ absl::Status Gateway::run(const std::function<absl::Status()>& open_doors) {
     storage_->file()->end();
     log_totals();
   }
+  keeper_.dismiss();
   kernel_setup_.restore();
   return result_;
 }
@@ -73,16 +75,21 @@ absl::Status Gateway::start(const std::function<absl::Status()>& open_doors) {
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) signals_.add(signal);
 
   const std::uint32_t workers = config_.tun.workers == 0 ? default_workers() : config_.tun.workers;
-  auto tun = TunDevice::open({.name = config_.tun.name, .queues = workers, .offload = config_.tun.offload});
+  auto tun =
+      TunDevice::open({.name = config_.tun.name, .queues = workers, .offload = config_.tun.offload, .kept = [this] {
+                         return keeper_.take_over();
+                       }});
   if (!tun.ok()) return tun.status();
   tun_.emplace(*std::move(tun));
-  log_info(absl::StrCat(tun_->created() ? "created " : "found ", tun_->name(), " with ", workers,
-                        workers == 1 ? " queue" : " queues", tun_->offload() == 0 ? ", offload off" : ", offload on"));
+  const char* origin_text = tun_->created() ? "created " : tun_->kept() > 0 ? "took over " : "found ";
+  log_info(absl::StrCat(origin_text, tun_->name(), " with ", workers, workers == 1 ? " queue" : " queues",
+                        tun_->offload() == 0 ? ", offload off" : ", offload on"));
   const TunOrigin origin = tun_->created() ? TunOrigin::created : TunOrigin::found;
   drained_.emplace(config_.flows.state_dir);
   rules_ = present_rules();
   if (absl::Status status = kernel_setup_.withdraw(unserved()); !status.ok()) return status;
   if (absl::Status status = kernel_setup_.apply(config_, origin); !status.ok()) return status;
+  keep_queues();
   rules_ = present_rules();
 
   const std::size_t capacity = config_.flows.max == 0 ? FlowStorage::default_capacity() : config_.flows.max;
@@ -112,6 +119,17 @@ absl::Status Gateway::start(const std::function<absl::Status()>& open_doors) {
   log_info(absl::StrCat("ready: ", config_.rules.vips.size(), config_.rules.vips.size() == 1 ? " VIP, " : " VIPs, ",
                         workers, workers == 1 ? " worker, " : " workers, ", capacity, " flows at most"));
   return absl::OkStatus();
+}
+
+void Gateway::keep_queues() {
+  std::vector<int> queues;
+  for (const TunQueue& queue : tun_->queues()) queues.push_back(queue.fd());
+  const absl::Status status = keeper_.hold(queues);
+  if (!status.ok()) {
+    log_warning(absl::StrCat("nobody keeps ", tun_->name(),
+                             " open: when this process is killed, it loses its carrier (",
+                             std::string(status.message()), ")"));
+  }
 }
 
 void Gateway::adopt_flows() {

@@ -17,6 +17,7 @@
 #include "device/tun.h"
 #include "runtime/drain_list.h"
 #include "runtime/flow_storage.h"
+#include "runtime/keeper.h"
 #include "runtime/kernel_setup.h"
 #include "runtime/status.h"
 #include "runtime/worker_monitor.h"
@@ -50,6 +51,7 @@ class Gateway final : public GatewayControl {
 
  private:
   absl::Status start(const std::function<absl::Status()>& open_doors);
+  void keep_queues();
   void adopt_flows();
   ReloadResult load_and_apply();
   Rules present_rules() const;
@@ -69,6 +71,7 @@ class Gateway final : public GatewayControl {
   Options options_;
   bool standby_;
   Config config_;
+  Keeper keeper_;
   KernelSetup kernel_setup_;
   std::optional<TunDevice> tun_;
   std::optional<FlowStorage> storage_;

@@ -13,6 +13,9 @@
 #include <array>
 #include <cerrno>
 #include <memory>
+#include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "device/lock.h"
@@ -67,6 +70,67 @@ NAMESPACE_TEST(Tun, offload_as_far_as_the_kernel_goes) {
   plain.offload = false;
   EXPECT_EQ(open_tun(plain).offload(), 0U) << "what an earlier owner had set is taken back";
   EXPECT_THAT(shell("ip link set tun0 up; ip -s link show tun0"), HasSubstr("UP"));
+}
+
+/// Copies of a device's queues, as another process has them.
+std::vector<UniqueFd> copies_of(TunDevice& device) {
+  std::vector<UniqueFd> copies;
+  for (const TunQueue& queue : device.queues()) copies.emplace_back(::fcntl(queue.fd(), F_DUPFD_CLOEXEC, 0));
+  return copies;
+}
+
+NAMESPACE_TEST(Tun, kept_queues_are_taken_over_with_carrier_and_packets) {
+  for (const std::size_t wanted : {2U, 1U, 4U}) {
+    std::optional<TunDevice> killed(open_tun(options(2)));
+    shell("ip link set tun0 up; ip addr replace 192.0.2.1/24 dev tun0");
+    std::vector<UniqueFd> kept = copies_of(*killed);
+    killed.reset();
+    EXPECT_THAT(shell("ip link show tun0"), ::testing::Not(HasSubstr("NO-CARRIER")));
+    shell("ping -c 1 -W 0.1 192.0.2.2 || true");
+    TunOptions taking = options(wanted);
+    taking.kept = [&] { return std::move(kept); };
+    TunDevice device = open_tun(taking);
+    EXPECT_FALSE(device.created());
+    EXPECT_EQ(device.kept(), std::min<std::size_t>(wanted, 2));
+    EXPECT_EQ(device.queues().size(), wanted);
+    EXPECT_THAT(shell("ip -d link show tun0"), HasSubstr("numqueues " + std::to_string(wanted)));
+    if (wanted == 1) continue;  // it may have been in the other one
+    std::size_t packets = 0;
+    for (TunQueue& queue : device.queues()) {
+      std::array<std::uint8_t, kMaxPacketSize> buffer;  // NOLINT: read() fills it
+      VirtioHeader virtio;
+      while (queue.read(buffer, virtio).status == IoStatus::ok) ++packets;
+    }
+    EXPECT_GE(packets, 1U) << "what came meanwhile was kept";
+  }
+}
+
+NAMESPACE_TEST(Tun, kept_queues_of_a_device_that_is_gone_are_of_no_use) {
+  std::optional<TunDevice> killed(open_tun(options(2)));
+  std::vector<UniqueFd> kept = copies_of(*killed);
+  killed.reset();
+  shell("ip link delete tun0");
+  TunOptions taking = options(2);
+  taking.kept = [&] {
+    std::vector<UniqueFd> all = std::move(kept);
+    all.emplace_back(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    return all;
+  };
+  const TunDevice device = open_tun(taking);
+  EXPECT_TRUE(device.created());
+  EXPECT_EQ(device.kept(), 0U);
+}
+
+NAMESPACE_TEST(Tun, a_second_owner_is_not_even_asked_for_kept_queues) {
+  const TunDevice first = open_tun(options());
+  TunOptions second = options();
+  bool asked = false;
+  second.kept = [&] {
+    asked = true;
+    return std::vector<UniqueFd>();
+  };
+  EXPECT_THAT(refused(second).ToString(), HasSubstr("a gateway runs on tun0 already"));
+  EXPECT_FALSE(asked);
 }
 
 NAMESPACE_TEST(Tun, a_killed_owner_leaves_it_for_the_next) {

@@ -1,0 +1,110 @@
+#!/usr/bin/python3
+"""The process that keeps the TUN's queues while there is no gateway."""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../tools"))
+
+from lab import case, config, servers
+from lab.lab import HOSTS, VIP, Lab
+from lab.vipgate import Vipgate
+
+ECHO = config.service("echo", 7, HOSTS["host4"], protocol="udp")
+
+
+def settings(workers):
+    return config.configuration(offered=[ECHO], workers=workers)
+
+
+def keepers(lab):
+    """The processes that hold the device's queues while there is no gateway."""
+    pids = lab.gateway.run("ip", "netns", "pids", lab.gateway.name).stdout.split()
+    found = []
+    for pid in pids:
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/comm") as name:
+            if name.read().strip() == "vipgate-keeper":
+                found.append(int(pid))
+    return found
+
+
+def carrier(lab):
+    """1 or 0: whether somebody has the device's queues open."""
+    return 0 if "NO-CARRIER" in lab.gateway.run("ip", "link", "show", "tun0").stdout else 1
+
+
+def udp_socket(namespace):
+    with namespace.entered():
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    udp.settimeout(3)
+    udp.connect((VIP, 7))
+    return udp
+
+
+class Keeper(case.Case):
+    @case.vipgate_only
+    def test_fault_5_a_keeper_holds_carrier_and_packets(self):
+        """While there is no gateway, the device is as it was, and datagrams wait for the next one."""
+        with Lab() as lab:
+            servers.echo(lab)
+            with self.gateway(lab, settings(workers=2)) as gateway, udp_socket(lab.client) as client:
+                for workers in (2, 1, 3):
+                    client.send(b"before")
+                    self.assertEqual(client.recv(16), b"before")
+                    (keeper,) = keepers(lab)
+                    gateway.kill()
+                    self.assertEqual(carrier(lab), 1)
+                    self.assertEqual(keepers(lab), [keeper])
+                    for number in range(5):
+                        client.send(b"%d" % number)
+                    gateway.write(settings(workers=workers))
+                    gateway.start()
+                    self.assertRegex(gateway.log(), f"took over tun0 with {workers} queue")
+                    self.assertEqual(keepers(lab), [keeper], "there is one, and it stays")
+                    if workers != 1:  # a queue that is not wanted any more takes its packets with it
+                        self.assertEqual(sorted(client.recv(16) for _ in range(5)), [b"%d" % number for number in range(5)])
+                    client.settimeout(0.2)
+                    with contextlib.suppress(TimeoutError):
+                        while client.recv(16):
+                            pass
+                    client.settimeout(3)
+                self.assertEqual(self.held_by(lab, keeper), ["/dev/net/tun"] * 3 + ["/dev/null"] * 3)
+            self.assertEqual(keepers(lab), [], "it leaves with a gateway that ends in order")
+
+    def held_by(self, lab, keeper):
+        """What files the process has open, sockets aside."""
+        with open(f"/proc/{keeper}/maps") as maps:
+            self.assertNotIn("flows", maps.read())
+        return sorted(path for path in (os.readlink(f"/proc/{keeper}/fd/{number}") for number in os.listdir(f"/proc/{keeper}/fd"))
+                      if not path.startswith("socket:"))
+
+    @case.vipgate_only
+    def test_a_keeper_without_gateways_leaves(self):
+        with Lab() as lab:
+            gateway = Vipgate(lab, settings(workers=2))
+            gateway.start()
+            gateway.kill()
+            began = time.monotonic()
+            while keepers(lab) and time.monotonic() - began < 60:
+                time.sleep(0.2)
+            self.assertEqual(keepers(lab), [])
+            self.assertGreater(time.monotonic() - began, 25)
+            self.assertEqual(carrier(lab), 0)
+            gateway.start()
+            gateway.stop()
+
+    @case.vipgate_only
+    def test_a_killed_keeper_is_replaced(self):
+        with Lab() as lab, self.gateway(lab, settings(workers=2)) as gateway:
+            gateway.kill()
+            os.kill(keepers(lab)[0], signal.SIGKILL)
+            gateway.start()
+            self.assertEqual(len(keepers(lab)), 1)
+
+
+if __name__ == "__main__":
+    case.main()
