@@ -21,8 +21,10 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../tools"))
 
-from lab import REPOSITORY, case, config, files, servers
-from lab.lab import CLIENT, HOSTS, VIP, Lab
+from lab import REPOSITORY, case, clients, config, files, kernel, servers
+from lab.lab import CLIENT, HOSTS, MASQUERADE, VIP, Lab
+from lab.namespace import stop
+from lab.vipgate import Vipgate, binary
 
 case.PROGRAMS = (*case.PROGRAMS, "vsftpd")
 
@@ -45,6 +47,19 @@ SERVICES = [
 
 def settings(**options):
     return {**config.configuration(offered=SERVICES, **options), "egress": [{"from": f"{HOST4}/32", "as": VIP}]}
+
+
+def with_state_on_tmpfs(lab, options):
+    """A command that runs a gateway for which the state folder is such a tmpfs, which goes with it."""
+    os.makedirs(lab.path("state"), exist_ok=True)
+    gateway = Vipgate(lab, settings())
+    script = f"mount -t tmpfs -o {options} tmpfs {lab.path('state')} && exec {binary()} run --config {gateway.config_path}"
+    return "unshare", "--mount", "--propagation", "private", "sh", "-c", script
+
+
+def said(lab):
+    with open(lab.path("log")) as log:
+        return log.read()
 
 
 class Curl:
@@ -232,6 +247,37 @@ class Restart(case.Case):
         print(f"{len(adopted)} restarts, {len(got)} transfers, {sum(one.files for one in sessions)} files by FTP; "
               f"{min(adopted)} to {max(adopted)} flows taken over; until ready {min(pauses):.2f} to {max(pauses):.2f} s; "
               f"{datagrams.sent - datagrams.received} of {datagrams.sent} datagrams lost ", end="", file=sys.stderr, flush=True)
+
+    @case.vipgate_only
+    def test_fault_4_state_folder_too_small_or_read_only(self):
+        """It is said at the start, with the remedy, and nothing is left of the attempt."""
+        with Lab() as lab:
+            before = kernel.snapshot(lab.gateway)
+            for options, why in (("size=1m", "has no room for 262144 flows.*Lower.*max"), ("ro", "Read-only file system.*flows.state_dir|"
+                                 "flows.state_dir.*Read-only file system")):
+                with self.subTest(mount=options):
+                    done = lab.gateway.run(*with_state_on_tmpfs(lab, options), check=False)
+                    self.assertEqual(done.returncode, 1)
+                    self.assertRegex(done.stderr, f"error: .*({why})")
+                    self.assertEqual(kernel.difference(before, kernel.snapshot(lab.gateway)), "", "left in the kernel")
+
+    @case.vipgate_only
+    def test_fault_4_state_folder_that_gets_full(self):
+        """What flows need was reserved: forwarding goes on."""
+        with Lab() as lab:
+            servers.web(lab)
+            with open(lab.path("log"), "wb") as log:
+                gateway = lab.gateway.start(*with_state_on_tmpfs(lab, "size=64m"), stderr=log)
+            deadline = time.monotonic() + 20
+            while "ready" not in said(lab):
+                self.assertLess(time.monotonic(), deadline, "it is not ready")
+                time.sleep(0.02)
+            with self.assertRaises(OSError) as full, open(f"/proc/{gateway.pid}/root{lab.path('state')}/more", "wb", 0) as more:
+                while True:
+                    more.write(bytes(1 << 16))
+            self.assertEqual(full.exception.errno, errno.ENOSPC)
+            self.assertEqual(clients.connect_often(lab.client, VIP, 80, case.scaled(2000), MASQUERADE), "")
+            self.assertEqual(stop(gateway), 0)
 
     @case.vipgate_only
     def test_a_million_flows(self):

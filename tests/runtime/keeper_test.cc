@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -95,6 +96,28 @@ TEST_F(KeeperTest, ANewOwnerWaitsUntilTheLastIsGone) {
   Keeper next(device_);
   EXPECT_EQ(next.take_over().size(), 1U);
   dying.join();
+  next.dismiss();
+}
+
+TEST_F(KeeperTest, AnotherUserGetsNothing) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  UniqueFd owner = start(seconds(30));
+  const UniqueFd pipe = hold_a_pipe(owner);
+  owner.reset();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    constexpr uid_t kNobody = 65534;
+    if (::setresuid(kNobody, kNobody, kNobody) != 0) ::_exit(2);
+    const auto connection = connect_to("vipgate/keeper/" + device_);
+    if (!connection.ok()) ::_exit(3);
+    const auto answer = receive_message(*connection);
+    ::_exit(answer.ok() && !answer->descriptors.empty() ? 1 : 0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  Keeper next(device_);
+  EXPECT_EQ(next.take_over().size(), 1U);
   next.dismiss();
 }
 
