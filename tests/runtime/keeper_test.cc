@@ -135,9 +135,11 @@ TEST_F(KeeperTest, ItLeavesWhenNobodyHasComeForLong) {
   UniqueFd owner = start(milliseconds(150));
   const UniqueFd pipe = hold_a_pipe(owner);
   owner.reset();
+  const auto began = std::chrono::steady_clock::now();
   std::this_thread::sleep_for(milliseconds(20));
   EXPECT_TRUE(is_open_elsewhere(pipe));
   thread_.join();
+  EXPECT_LT(std::chrono::steady_clock::now() - began, seconds(5));
   EXPECT_FALSE(is_open_elsewhere(pipe));
 }
 
