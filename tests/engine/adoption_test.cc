@@ -64,6 +64,36 @@ TEST(Adoption, Fault5_AnotherNumberOfWorkersFindsAllFlows) {
   }
 }
 
+TEST(Adoption, Fault5_AHandshakeGoesOnWhereverItIs) {
+  for (int seen = 0; seen < 3; ++seen) {
+    for (int lost = 0; lost < 2; ++lost) {
+      World world(rules_with({{.name = "web", .backends = {"10.0.0.2:80"}}}));
+      const auto syn = tcp(kClient, "203.0.113.10:80").syn().seq(1000).mss(1460);
+      const std::string source = source_of(world.send(syn).out.at(0)).to_string();
+      const auto syn_ack = [&] { return tcp("10.0.0.2:80", source).syn().seq(5000).ack(1001); };
+      const auto ack = tcp(kClient, "203.0.113.10:80").seq(1001).ack(5001);
+      if (seen >= 1) {
+        ASSERT_EQ(world.send(syn_ack()).verdict.action, Action::forward);
+      }
+      if (seen >= 2) {
+        ASSERT_EQ(world.send(ack).verdict.action, Action::forward);
+      }
+      const Adoption adopted = world.restart();
+      EXPECT_EQ(adopted.flows, 1U);
+      EXPECT_EQ(adopted.broken, 0U);
+      if (lost == 1) {
+        EXPECT_EQ(world.send(syn).verdict.action, Action::forward) << seen;
+      }
+      EXPECT_EQ(world.send(syn_ack()).verdict.action, Action::forward) << seen << lost;
+      EXPECT_EQ(world.send(ack).verdict.action, Action::forward) << seen << lost;
+      EXPECT_EQ(world.send(tcp("10.0.0.2:80", source).seq(5001).ack(1001).payload("x")).verdict.action,
+                Action::forward);
+      EXPECT_EQ(world.send(tcp(kClient, "203.0.113.10:80").seq(1001).ack(5002).payload("y")).verdict.action,
+                Action::forward);
+    }
+  }
+}
+
 TEST(Adoption, SegmentsThatPassedUnseenDoNotBreakAConnection) {
   World world(rules_with({{.name = "web"}}));
   Connection connection(world, kClient);
