@@ -13,7 +13,7 @@ class Engine::State::Expecter final : public DataExpecter {
 
   std::optional<Endpoint> expect(DataOpener opener, const Endpoint& target) override {
     // A new announcement takes the place of the last: what nobody used by now, nobody will.
-    state_.forget_expectation(shard_, record_);
+    state_.forget_expectation(shard_, control_, record_);
     record_.expected = {};
     const auto announced = opener == DataOpener::client ? for_client() : for_backend(target);
     if (!announced || !state_.make_room(shard_, 1)) return std::nullopt;
@@ -23,7 +23,8 @@ class Engine::State::Expecter final : public DataExpecter {
                           .announced = *announced,
                           .service = control_.service,
                           .backend = control_.backend,
-                          .generation = control_.generation},
+                          .generation = control_.generation,
+                          .owner = control_.seal},
                          now_);
     state_.flows_of(shard_).insert(expectation, kExpectationTimeout);
     record_.expected = expectation.original;
@@ -99,17 +100,21 @@ Reason Engine::State::help(Transit& transit, const FlowRecord& flow, Direction d
   return verdict.drop;
 }
 
-void Engine::State::forget_expectation(std::uint8_t shard, const HelperRecord& record) {
+/// Withdraws what the control connection announced last, unless it has been used: then what was announced may meanwhile
+/// stand for another connection of the same client.
+void Engine::State::forget_expectation(std::uint8_t shard, const FlowRecord& control, const HelperRecord& record) {
   FlowTable& flows = flows_of(shard);
   const auto hit = flows.find(Protocol::tcp, record.expected);
-  if (hit && flows[hit->id].kind == FlowKind::expectation) flows.erase(hit->id);
+  if (!hit) return;
+  const FlowRecord& expectation = flows[hit->id];
+  if (expectation.kind == FlowKind::expectation && expectation.extension == control.seal) flows.erase(hit->id);
 }
 
 /// Gives back the record of a flow that ends.
 void Engine::State::dismiss_helper(std::uint8_t shard, const FlowRecord& flow) {
   const HelperRecord* record = helper_of(shard, flow);
   if (record == nullptr) return;
-  forget_expectation(shard, *record);
+  forget_expectation(shard, flow, *record);
   shard_at(shard).helpers.give_back(flow.extension);
 }
 

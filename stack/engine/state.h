@@ -84,7 +84,7 @@ struct Engine::State {
   bool needs_helper(const FlowRecord& flow) const;
   bool summon_helper(const Transit& transit, FlowRecord& flow, Direction direction);
   Reason help(Transit& transit, const FlowRecord& flow, Direction direction, TcpOutcome outcome, Time now);
-  void forget_expectation(std::uint8_t shard, const HelperRecord& record);
+  void forget_expectation(std::uint8_t shard, const FlowRecord& control, const HelperRecord& record);
   void dismiss_helper(std::uint8_t shard, const FlowRecord& flow);
 
   // adopt.cc

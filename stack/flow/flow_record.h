@@ -64,7 +64,8 @@ struct alignas(64) FlowRecord {
   FlowLinks timer;  ///< in a slot of the expiry wheel; `next` also links free records
   FlowLinks queue;  ///< in the eviction queue of its class
   std::uint16_t timer_slot;
-  /// Flows: number of the extension record, or kNoExtension. Mappings: how many flows use it.
+  /// Flows: number of the extension record, or kNoExtension. Mappings: how many flows use it. Expectations: seal of the
+  /// control connection that announced it.
   std::uint32_t extension;
   std::uint32_t seal;  ///< keyed hash of the identity
 

@@ -26,6 +26,7 @@ FlowRecord make_expectation(const ExpectedConnection& expected, Time now) {
   record.service = expected.service;
   record.backend = expected.backend;
   record.generation = expected.generation;
+  record.extension = expected.owner;
   record.last_seen = now;
   return record;
 }

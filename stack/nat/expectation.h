@@ -27,6 +27,7 @@ struct ExpectedConnection {
   std::uint16_t service = 0;
   std::uint16_t backend = 0;
   std::uint32_t generation = 0;
+  std::uint32_t owner = 0;  ///< seal of the control flow
 };
 FlowRecord make_expectation(const ExpectedConnection& expected, Time now);
 

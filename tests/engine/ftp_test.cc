@@ -103,6 +103,32 @@ TEST_P(Ftp, AnExpectationEndsWithTimeWithTheNextAndWithItsControlConnection) {
   EXPECT_EQ(world_.flows(), 0U);
 }
 
+TEST_P(Ftp, SessionsOfOneClientLeaveEachOthersExpectationsAlone) {
+  // More sessions than shards: some share one, where each new announcement begins to look for a port at the same place.
+  std::vector<std::unique_ptr<FtpControl>> controls;
+  for (int i = 0; i < 200; ++i) {
+    controls.push_back(std::make_unique<FtpControl>(world_, "198.51.100.7:" + std::to_string(40000 + i)));
+  }
+  int data_port = 50000;
+  for (int round = 0; round < 3; ++round) {
+    std::vector<std::pair<std::string, std::string>> waiting;  // announced, and where it goes
+    for (std::size_t i = 0; i < controls.size(); ++i) {
+      const int port = (200 << 8) + static_cast<int>(i);
+      const std::string line = "227 Passive (10,0,0,4,200," + std::to_string(i) + ")\r\n";
+      const std::string announced = endpoint_in(controls[i]->backend_says(line));
+      const std::string target = "10.0.0.4:" + std::to_string(port);
+      if ((i + static_cast<std::size_t>(round)) % 2 == 0) {
+        open_data(world_, "198.51.100.7:" + std::to_string(data_port++), announced, target);
+      } else {
+        waiting.emplace_back(announced, target);
+      }
+    }
+    for (const auto& [announced, target] : waiting) {
+      open_data(world_, "198.51.100.7:" + std::to_string(data_port++), announced, target);
+    }
+  }
+}
+
 TEST_P(Ftp, Fault20_ARetransmittedLineIsRewrittenAlike) {
   FtpControl control(world_);
   const std::string line = "227 Entering Passive Mode (10,0,0,4,200,10).\r\n";
