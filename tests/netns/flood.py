@@ -166,8 +166,10 @@ class Flood(case.Case):
             one.bind((GREEDY, 0))
             with contextlib.suppress(OSError):
                 one.connect((VIP, 80))
-                greedy.append(one)
-                return
+                one.sendall(b"HEAD / HTTP/1.1\r\nHost: vip\r\n\r\n")
+                if one.recv(1):  # an answered SYN is not enough: the flood may have taken the flow's place, or the ACK
+                    greedy.append(one)
+                    return
             one.close()
 
         try:
@@ -175,6 +177,7 @@ class Flood(case.Case):
         finally:
             for one in greedy:
                 one.close()
+        self.assertGreater(len(greedy), 0)
         self.assertLessEqual(len(greedy), SHARE)
 
 
