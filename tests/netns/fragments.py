@@ -70,23 +70,22 @@ def roomy_echo(lab):
             thread.join()
 
 
-def talk(client, sizes):
+def talk(client, sizes, tries=1):
     """Sends datagrams of these sizes, each when the one before has come back. Returns the sizes of those that came back wrong.
 
     The socket is not connected: Linux numbers the datagrams of each connected socket on their own, so that two sockets of a
     host can use one identification at the same time. Their fragments cannot be told apart.
     """
-    wrong = []
-    for size in sizes:
-        sent = os.urandom(size)
-        client.sendto(sent, (VIP, 7))
-        try:
-            came = client.recv(65535)
-        except TimeoutError:
-            came = None
-        if came is None or hashlib.sha256(came).digest() != hashlib.sha256(sent).digest():
-            wrong.append(size)
-    return wrong
+    return [size for size in sizes if not any(comes_back(client, os.urandom(size)) for _ in range(tries))]
+
+
+def comes_back(client, sent):
+    client.sendto(sent, (VIP, 7))
+    with contextlib.suppress(TimeoutError):
+        while hashlib.sha256(client.recv(65535)).digest() != hashlib.sha256(sent).digest():  # an earlier one, late
+            pass
+        return True
+    return False
 
 
 def resident(process):
@@ -104,7 +103,7 @@ def cut(data, identification, size):
 
 @contextlib.contextmanager
 def flood(lab, sources):
-    """Fragments of datagrams that never become whole, from these addresses, as fast as they can be sent. Yields [their number]."""
+    """Fragments of datagrams that never become whole, from these addresses, as many as leave others time. Yields [their number]."""
     over = threading.Event()
     count = [0]
     # All that a thread does while others wait for Python's lock is to send, so the packets are made beforehand.
@@ -125,7 +124,7 @@ def flood(lab, sources):
                     with contextlib.suppress(BlockingIOError):
                         capture.inject(raw, "eth0", data, gateway)
                     count[0] += 1
-                    if over.is_set():
+                    if count[0] % 64 == 0 and over.wait(0.002):
                         break
 
     thread = threading.Thread(target=send)
@@ -287,8 +286,9 @@ class Fragments(case.Case):
                 time.sleep(0.5)
                 for _ in range(3):
                     self.assertEqual(clients.download(lab.client, f"http://{VIP}/file"), digest, "the download differs")
-                clients.echo(lab.client, VIP, 7, range(1, 1400, 50), window=1)
-                wrong = talk(client, range(2000, 60_000, 2000))
+                # Where the machine has no time for the gateway, the TUN's queue loses datagrams: so they get more than one chance.
+                self.assertEqual(talk(client, range(1, 1400, 50), tries=5), [], "sizes of whole datagrams that suffered")
+                wrong = talk(client, range(2000, 60_000, 2000), tries=5)
                 grown = resident(gateway.process) - before
             self.assertGreater(count[0], 10_000)
         return wrong, grown

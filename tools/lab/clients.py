@@ -47,15 +47,15 @@ def download_slices(lab, url, name, count, size):
     return wrong
 
 
-def echo(namespace, address, port, sizes, window=16):
-    """Sends datagrams of these sizes, a window at a time, to an echo server; raises unless each comes back as it went."""
+def echo(namespace, address, port, sizes):
+    """Sends datagrams of these sizes, a few at a time, to an echo server; raises unless each comes back as it went."""
     with namespace.entered():
         client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with client:
         client.settimeout(5)
         client.connect((address, port))
-        for start in range(0, len(sizes), window):
-            sent = [os.urandom(size) for size in sizes[start:start + window]]
+        for start in range(0, len(sizes), 16):
+            sent = [os.urandom(size) for size in sizes[start:start + 16]]
             for data in sent:
                 client.send(data)
             if sorted((client.recv(65535) for _ in sent), key=len) != sent:
