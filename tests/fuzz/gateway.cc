@@ -183,10 +183,10 @@ Gateway::Gateway(const Rules& rules, std::uint32_t workers, std::size_t room)
                           .index = {index_.get(), flow_index_bytes(kCapacity)},
                           .helpers = {helpers_.get(), helper_record_bytes(kCapacity)},
                           .capacity = kCapacity};
-  const auto ruleset = compile(rules, generation_);
+  ruleset_ = compile(rules, generation_);
   for (std::uint32_t worker = 0; worker < workers; ++worker) {
     engines_.push_back(std::make_unique<Engine>(
-        EngineOptions{.worker = worker, .workers = workers, .seed = kSeed, .memory = memory}, ruleset));
+        EngineOptions{.worker = worker, .workers = workers, .seed = kSeed, .memory = memory}, ruleset_));
   }
 }
 
@@ -267,8 +267,8 @@ void Gateway::run(Time now, std::vector<Datagram>& out) {
 }
 
 void Gateway::reload(const Rules& rules) {
-  const auto ruleset = compile(rules, ++generation_);
-  for (const auto& engine : engines_) engine->set_ruleset(ruleset);
+  ruleset_ = compile(rules, ++generation_, ruleset_.get());
+  for (const auto& engine : engines_) engine->set_ruleset(ruleset_);
 }
 
 std::size_t Gateway::flows() const {

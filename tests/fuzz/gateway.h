@@ -71,6 +71,7 @@ class Gateway {
   Aligned helpers_;
   std::vector<std::unique_ptr<Engine>> engines_;
   std::uint32_t generation_ = 1;
+  std::shared_ptr<const Ruleset> ruleset_;
   Time next_run_{};
 };
 
