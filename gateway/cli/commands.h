@@ -17,6 +17,11 @@ struct RunCommand {
 };
 ExitCode run(const RunCommand& command);
 
+struct CleanCommand {
+  std::string config_file = kDefaultConfigFile;
+};
+ExitCode clean(const CleanCommand& command);
+
 struct CheckCommand {
   std::string config_file = kDefaultConfigFile;
 };
@@ -40,7 +45,7 @@ struct GatewayAddress {
 struct StatusCommand {
   GatewayAddress gateway;
   bool json = false;
-  bool quiet = false;  ///< only the exit code: whether this gateway serves all its VIPs
+  bool quiet = false;  ///< only the exit code: whether all VIPs are served, here or if this gateway were active
 };
 ExitCode status(const StatusCommand& command);
 

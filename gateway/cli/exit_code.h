@@ -7,6 +7,7 @@ enum ExitCode : int {
   kDone = 0,
   kFailed = 1,      ///< while starting or running
   kWrongInput = 2,  ///< command line, configuration or capture
+  kStandingBy = 3,  ///< `status --quiet`: the VIPs are not announced, and could be
 };
 
 }  // namespace vipgate

@@ -12,6 +12,13 @@ constexpr const char* kRunFooter = R"(It creates the TUN, routes every VIP to it
 Example:
   vipgate run --config /etc/vipgate/vipgate.json)";
 
+constexpr const char* kCleanFooter =
+    R"(Routes, rules, announcements and the TUN of a killed gateway stay, for the next one to take over. Where none will come,
+this takes them back. Its flows stay in the state folder. Refused while a gateway runs.
+
+Example:
+  vipgate clean)";
+
 constexpr const char* kCheckFooter = R"(Example:
   vipgate check /etc/vipgate/vipgate.json)";
 
@@ -75,6 +82,11 @@ int main(int argc, char** argv) {
 
   run_app->add_flag("--standby", run_command.standby, "Announce nothing until `vipgate activate`");
 
+  CleanCommand clean_command;
+  auto* clean_app = app.add_subcommand("clean", "Take back what a killed gateway has left in the kernel");
+  clean_app->footer(kCleanFooter);
+  clean_app->add_option("--config", clean_command.config_file, "Its configuration file")->capture_default_str();
+
   CheckCommand check_command;
   auto* check_app =
       app.add_subcommand("check", "Check a configuration: a summary, or every error as FILE:LINE:COLUMN: what");
@@ -98,7 +110,7 @@ int main(int argc, char** argv) {
   status_app->add_flag("--json", status_command.json, "Everything, as JSON");
 
   status_app->add_flag("--quiet", status_command.quiet,
-                       "Only the exit code: 0 while it is active and serves every VIP");
+                       "Only the exit code: 0 while it serves every VIP, 3 while it could but stands by");
 
   ReloadCommand reload_command;
   auto* reload_app = app.add_subcommand("reload", "Have the running gateway read its configuration file again");
@@ -145,6 +157,7 @@ int main(int argc, char** argv) {
     return kDone;
   }
   if (run_app->parsed()) return run(run_command);
+  if (clean_app->parsed()) return clean(clean_command);
   if (check_app->parsed()) return check(check_command);
   if (status_app->parsed()) return status(status_command);
   if (reload_app->parsed()) return reload(reload_command);

@@ -49,9 +49,10 @@ void print(const Json& status) {
   }
 }
 
-bool serves_all(const Json& status) {
+ExitCode in_short(const Json& status) {
   const auto is_served = [](const Json& vip) { return vip["served"].get<bool>(); };
-  return !status["standby"].get<bool>() && std::all_of(status["vips"].begin(), status["vips"].end(), is_served);
+  if (!std::all_of(status["vips"].begin(), status["vips"].end(), is_served)) return kFailed;
+  return status["standby"].get<bool>() ? kStandingBy : kDone;
 }
 
 }  // namespace
@@ -59,7 +60,7 @@ bool serves_all(const Json& status) {
 ExitCode status(const StatusCommand& command) {
   const Answer answer = ask(command.gateway, "GET", "/v1/status");
   if (answer.code != kDone) return answer.code;
-  if (command.quiet) return serves_all(answer.body) ? kDone : kFailed;
+  if (command.quiet) return in_short(answer.body);
   if (command.json) {
     std::cout << answer.body.dump(2) << '\n';
   } else {

@@ -357,6 +357,12 @@ void KernelSetup::restore() {
   lock_.reset();
 }
 
+absl::Status KernelSetup::clean_up(const Config& config) {
+  if (absl::Status status = begin(config, TunOrigin::found); !status.ok()) return status;
+  restore();
+  return absl::OkStatus();
+}
+
 void KernelSetup::take_back() {
   // Forwarding first: no packet passes between the end of the guard and the end of forwarding.
   bool clean = restore_sysctls(false);

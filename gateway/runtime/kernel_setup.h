@@ -52,6 +52,10 @@ class KernelSetup {
   /// Takes back everything, the TUN included where it is vipgate's. What fails is logged, and left for the next start.
   void restore();
 
+  /// Instead of everything else: takes back what a killed predecessor left, the TUN included where it was vipgate's. An
+  /// error where a gateway runs.
+  absl::Status clean_up(const Config& config);
+
   /// What was read last. Its links and addresses tell the engine about this host: read_host_networks().
   const KernelView& view() const { return view_; }
 

@@ -155,6 +155,20 @@ TEST_F(KernelSetupTest, a_killed_predecessor_is_taken_over_and_restored) {
   EXPECT_EQ(kernel.state(), host().state());
 }
 
+TEST_F(KernelSetupTest, what_a_killed_predecessor_left_can_be_taken_back) {
+  FakeKernel kernel = host_with_tun();
+  auto running = make(kernel);
+  ASSERT_TRUE(running->apply(config(), TunOrigin::created).ok());
+  EXPECT_TRUE(absl::IsAlreadyExists(make(kernel)->clean_up(config()))) << "it runs";
+  running.reset();  // a kill
+  ASSERT_NE(kernel.state(), host().state());
+  ASSERT_TRUE(make(kernel)->clean_up(config()).ok());
+  EXPECT_EQ(kernel.state(), host().state());
+  EXPECT_FALSE(has_state_file());
+  ASSERT_TRUE(make(kernel)->clean_up(config()).ok()) << "nothing is left to be done";
+  EXPECT_EQ(kernel.state(), host().state());
+}
+
 TEST_F(KernelSetupTest, a_predecessor_with_another_configuration_is_cleaned_up) {
   FakeKernel kernel = host_with_tun();
   Config old = config();
