@@ -5,7 +5,7 @@ packages_build="cmake g++ ninja-build pkg-config libabsl-dev libbenchmark-dev li
   libgtest-dev libnl-route-3-dev libpcap-dev nlohmann-json3-dev"
 packages_demo="bind9-dnsutils curl dnsmasq-base iproute2 iputils-ping nginx python3 python3-aiosmtpd tcpdump"
 packages_failover="bird2 nftables"
-packages_test="$packages_demo $packages_failover ethtool frr lftp netbase traceroute util-linux vsftpd"
+packages_test="$packages_demo $packages_failover ethtool frr keepalived lftp netbase traceroute util-linux vsftpd"
 packages_bench="$packages_test iperf3"
 packages_extended="clang-14 libclang-rt-14-dev llvm-14"
 
@@ -37,7 +37,7 @@ installed() {
 # Runs in a shell of its own, so that its trap restores the policy whatever happens.
 install_quietly() (
   local server new=()
-  for server in nginx vsftpd bird frr; do
+  for server in nginx vsftpd bird frr keepalived; do
     [ -e "/etc/init.d/$server" ] || new+=("$server")
   done
   hold_servers
