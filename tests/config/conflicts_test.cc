@@ -17,7 +17,7 @@ std::string vip(const std::string& address, const std::string& services = tcp("8
   return "{\"address\": " + address + ", \"services\": [" + services + "]}";
 }
 
-TEST(ServiceConflicts, Ports) {
+TEST(ServiceConflicts, Fault3_Ports) {
   const std::string both = R"(["tcp", "udp"])";
   const std::vector<FaultCase> cases{
       {"same port", with_services(tcp("#80") + ",\n" + tcp("@80")),
@@ -85,7 +85,7 @@ TEST(BackendConflicts, Endpoints) {
   accept(with_backends(R"({"address": "10.0.0.2"}, {"address": "10.0.0.2", "port": 8081})"));
 }
 
-TEST(AddressConflicts, UsedTwice) {
+TEST(AddressConflicts, Fault3_UsedTwice) {
   const auto masquerade = [](const std::string& addresses) { return "\"masquerade\": [" + addresses + "],"; };
   const std::vector<FaultCase> cases{
       {"two VIPs", with_vips(vip("#\"203.0.113.10\"") + ",\n" + vip("@\"203.0.113.10\"", tcp("81"))),
