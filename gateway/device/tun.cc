@@ -208,7 +208,9 @@ ReadResult TunQueue::read(std::span<std::uint8_t> buffer, VirtioHeader& virtio) 
 WriteResult TunQueue::write(const Packet& packet) {
   VirtioHeader virtio = packet.virtio;
   const iovec parts[2] = {{&virtio, sizeof(virtio)}, {packet.bytes.data(), packet.bytes.size()}};
-  return transfer([&] { return ::writev(fd_.get(), parts, 2); });
+  const WriteResult result = transfer([&] { return ::writev(fd_.get(), parts, 2); });
+  if (result.status == IoStatus::ok && result.size != packet.bytes.size()) return {IoStatus::error, 0, EMSGSIZE};
+  return result;
 }
 
 absl::StatusOr<TunDevice> TunDevice::open(const TunOptions& options) {

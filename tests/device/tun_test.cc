@@ -8,6 +8,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -326,6 +328,72 @@ NAMESPACE_TEST(Tun, a_super_packet_is_read_whole) {
   EXPECT_EQ(result.size, 20'028U);
   EXPECT_EQ(virtio.gso_type, VirtioHeader::kGsoUdpL4);
   EXPECT_EQ(virtio.gso_size, 1000);
+}
+
+// What a TUN seldom does, other descriptors do when asked to: the queue need not know.
+
+TEST(TunQueue, Fault23_AWriteWithoutRoomIsToBeTriedLater) {
+  std::array<int, 2> pair{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair.data()), 0);
+  TunQueue queue{UniqueFd(pair[0])};
+  const UniqueFd other(pair[1]);
+  std::vector<std::uint8_t> bytes = udp_packet("again and again");
+  int sent = 0;
+  WriteResult written;
+  while ((written = queue.write({bytes, {}})).status == IoStatus::ok) ++sent;
+  EXPECT_EQ(written.status, IoStatus::again);
+  EXPECT_GT(sent, 0);
+  std::vector<std::uint8_t> received(1000);
+  for (int i = 0; i < sent; ++i) {
+    EXPECT_EQ(::recv(other.get(), received.data(), received.size(), 0),
+              static_cast<ssize_t>(sizeof(VirtioHeader) + bytes.size()))
+        << "whole packets alone";
+  }
+  EXPECT_EQ(queue.write({bytes, {}}).status, IoStatus::ok);
+}
+
+TEST(TunQueue, Fault23_APacketThatIsTooLongOrCutOffIsAnErrorOfItsOwn) {
+  std::array<int, 2> pair{};
+  ASSERT_EQ(::pipe2(pair.data(), O_NONBLOCK | O_CLOEXEC), 0);
+  const UniqueFd reader(pair[0]);
+  TunQueue queue{UniqueFd(pair[1])};
+  std::vector<std::uint8_t> bytes(kMaxPacketSize);
+  const WriteResult written = queue.write({bytes, {}});  // a pipe takes 65,536 bytes, header and all
+  EXPECT_EQ(written.status, IoStatus::error);
+  EXPECT_EQ(written.error, EMSGSIZE);
+  EXPECT_FALSE(written.device_gone());
+}
+
+TEST(TunQueue, Fault23_InterruptionsDoNotHoldItForEver) {
+  std::array<int, 2> pair{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()), 0);  // reading waits
+  TunQueue queue{UniqueFd(pair[0])};
+  const UniqueFd other(pair[1]);
+  struct sigaction interrupt {};
+  interrupt.sa_handler = [](int) {};
+  struct sigaction before {};
+  ASSERT_EQ(::sigaction(SIGALRM, &interrupt, &before), 0);
+  const itimerval often{.it_interval = {0, 2000}, .it_value = {0, 2000}};
+  ASSERT_EQ(::setitimer(ITIMER_REAL, &often, nullptr), 0);
+  std::vector<std::uint8_t> buffer(kMaxPacketSize);
+  VirtioHeader virtio;
+  EXPECT_EQ(queue.read(buffer, virtio).status, IoStatus::again);
+  const itimerval never{};
+  ASSERT_EQ(::setitimer(ITIMER_REAL, &never, nullptr), 0);
+  ASSERT_EQ(::sigaction(SIGALRM, &before, nullptr), 0);
+}
+
+TEST(TunQueue, Fault23_WhatIsShorterThanItsHeaderIsNoPacket) {
+  std::array<int, 2> pair{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair.data()), 0);
+  TunQueue queue{UniqueFd(pair[0])};
+  const UniqueFd other(pair[1]);
+  ASSERT_EQ(::send(other.get(), "short", 5, 0), 5);
+  std::vector<std::uint8_t> buffer(kMaxPacketSize);
+  VirtioHeader virtio;
+  const ReadResult result = queue.read(buffer, virtio);
+  EXPECT_EQ(result.status, IoStatus::error);
+  EXPECT_FALSE(result.device_gone());
 }
 
 NAMESPACE_TEST(Tun, errors_tell_a_bad_packet_from_a_lost_device) {
