@@ -1,3 +1,4 @@
+#include <cstdlib>
 #include <iostream>
 #include <string>
 #include <utility>
@@ -10,6 +11,15 @@
 #include "runtime/log.h"
 
 namespace vipgate {
+namespace {
+
+ExitCode report(const absl::Status& status) {
+  if (status.ok()) return kDone;
+  log_error(std::string(status.message()));
+  return kFailed;
+}
+
+}  // namespace
 
 ExitCode run(const RunCommand& command) {
   LoadResult loaded = load_config(command.config_file);
@@ -17,18 +27,19 @@ ExitCode run(const RunCommand& command) {
   if (!loaded.config) return kWrongInput;
 
   const auto kernel = NetlinkKernel::open();
-  absl::Status status = kernel.status();
-  if (status.ok()) {
-    boost::asio::io_context context(1);
-    const std::string socket = loaded.config->control.socket;
-    Gateway gateway(context, {.config_file = command.config_file, .seed = command.seed, .standby = command.standby},
-                    *std::move(loaded.config), **kernel);
+  if (!kernel.ok()) return report(kernel.status());
+  boost::asio::io_context context(1);
+  const std::string socket = loaded.config->control.socket;
+  Gateway gateway(context, {.config_file = command.config_file, .seed = command.seed, .standby = command.standby},
+                  *std::move(loaded.config), **kernel);
+  absl::Status status;
+  {
     control::Server server(context, gateway);
     status = gateway.run([&] { return server.listen(socket); });
   }
-  if (status.ok()) return kDone;
-  log_error(std::string(status.message()));
-  return kFailed;
+  const ExitCode code = report(status);
+  if (gateway.has_left_worker_behind()) std::_Exit(code);
+  return code;
 }
 
 }  // namespace vipgate

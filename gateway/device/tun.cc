@@ -194,6 +194,20 @@ bool wait_until_free(const std::string& name, Deadline deadline) {
   return true;
 }
 
+/// Whether the options can be met at all.
+absl::Status check_options(const TunOptions& options) {
+  if (options.name.empty() || options.name.size() >= IFNAMSIZ ||
+      options.name.find_first_of("%/: \t\n") != std::string::npos || options.name == "." || options.name == "..") {
+    return absl::InvalidArgumentError(absl::StrCat("'", options.name, "' is no name for a device: 1 to ", IFNAMSIZ - 1,
+                                                   " characters without blanks, '/', ':' and '%'"));
+  }
+  if (options.queues == 0 || options.queues > TunDevice::kMaxQueues) {
+    return absl::InvalidArgumentError(absl::StrCat("a TUN has 1 to ", TunDevice::kMaxQueues, " queues, not ",
+                                                   options.queues, ". Change tun.workers"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 bool IoResult::device_gone() const {
@@ -214,18 +228,8 @@ WriteResult TunQueue::write(const Packet& packet) {
 }
 
 absl::StatusOr<TunDevice> TunDevice::open(const TunOptions& options) {
-  if (options.name.empty() || options.name.size() >= IFNAMSIZ ||
-      options.name.find_first_of("%/: \t\n") != std::string::npos || options.name == "." || options.name == "..") {
-    return absl::InvalidArgumentError(absl::StrCat("'", options.name, "' is no name for a device: 1 to ", IFNAMSIZ - 1,
-                                                   " characters without blanks, '/', ':' and '%'"));
-  }
-  if (options.queues == 0 || options.queues > kMaxQueues) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("a TUN has 1 to ", kMaxQueues, " queues, not ", options.queues, ". Change tun.workers"));
-  }
-
-  TunDevice device;
-  device.name_ = options.name;
+  if (absl::Status status = check_options(options); !status.ok()) return status;
+  TunDevice device(options);
   const Deadline deadline = std::chrono::steady_clock::now() + options.patience;
   absl::StatusOr<UniqueFd> lock = take_lock(options.name, deadline);
   if (!lock.ok()) return lock.status();
@@ -239,27 +243,73 @@ absl::StatusOr<TunDevice> TunDevice::open(const TunOptions& options) {
   }
   device.kept_ = device.queues_.size();
   kept.clear();
-  for (std::size_t queue = device.kept_; queue < options.queues; ++queue) {
+  if (absl::Status status = device.attach_queues(deadline); !status.ok()) return status;
+  return device;
+}
+
+absl::StatusOr<TunDevice> TunDevice::adopt(const TunOptions& options, UniqueFd lock, std::vector<UniqueFd> queues) {
+  if (absl::Status status = check_options(options); !status.ok()) return status;
+  TunDevice device(options);
+  device.lock_ = std::move(lock);
+  for (UniqueFd& fd : queues) {
+    if (!is_queue_of(fd, options.name)) {
+      return absl::FailedPreconditionError(absl::StrCat("what was handed over is no queue of ", options.name));
+    }
+    device.queues_.emplace_back(std::move(fd));
+  }
+  if (device.queues_.empty() || !device.lock_) return absl::FailedPreconditionError("no queues were handed over");
+  device.kept_ = device.queues_.size();
+  // Who connects to the lock to see who holds it shall see this process (unix_listen() of net/unix/af_unix.c).
+  (void)::listen(device.lock_.get(), SOMAXCONN);
+  if (absl::Status status = device.configure_again(); !status.ok()) return status;
+  return device;
+}
+
+absl::Status TunDevice::make_anew() {
+  queues_.clear();
+  created_ = false;
+  kept_ = 0;
+  return attach_queues(std::chrono::steady_clock::now());
+}
+
+absl::Status TunDevice::configure_again() {
+  const absl::StatusOr<unsigned> offload = configure(queues_.front().fd(), options_);
+  if (offload.ok()) offload_ = *offload;
+  return offload.status();
+}
+
+absl::Status TunDevice::widen(std::size_t queues) {
+  while (queues_.size() < queues) {
     absl::StatusOr<UniqueFd> fd = open_clone_device();
     if (!fd.ok()) return fd.status();
-    int error = attach(fd->get(), options.name, queue == 0);
-    if (queue == 0) device.created_ = error == 0;
-    if (queue == 0 && error == EBUSY) {  // the name is taken, perhaps by a device that a killed predecessor left
-      if (absl::Status kind = check_kind(options.name); !kind.ok()) return kind;
-      error = wait_until_free(options.name, deadline) ? attach(fd->get(), options.name, false) : EBUSY;
+    if (const int error = attach(fd->get(), name_, false); error != 0)
+      return attach_error(error, name_, queues_.size());
+    queues_.emplace_back(*std::move(fd));
+  }
+  return absl::OkStatus();
+}
+
+/// Up to as many as are wanted; the first one makes the device where it is not there.
+absl::Status TunDevice::attach_queues(Deadline deadline) {
+  if (queues_.empty()) {
+    absl::StatusOr<UniqueFd> fd = open_clone_device();
+    if (!fd.ok()) return fd.status();
+    int error = attach(fd->get(), name_, /*exclusive=*/true);
+    created_ = error == 0;
+    if (error == EBUSY) {  // the name is taken, perhaps by a device that a killed predecessor left
+      if (absl::Status kind = check_kind(name_); !kind.ok()) return kind;
+      error = wait_until_free(name_, deadline) ? attach(fd->get(), name_, false) : EBUSY;
     }
-    if (error != 0) return attach_error(error, options.name, queue);
-    device.queues_.emplace_back(*std::move(fd));
+    if (error != 0) return attach_error(error, name_, 0);
+    queues_.emplace_back(*std::move(fd));
   }
-  const int first = device.queues_.front().fd();
-  absl::StatusOr<unsigned> offload = configure(first, options);
-  if (!offload.ok()) return offload.status();
-  device.offload_ = *offload;
+  if (absl::Status status = widen(options_.queues); !status.ok()) return status;
+  if (absl::Status status = configure_again(); !status.ok()) return status;
   // Last, so that a device whose making failed half-way goes away by itself.
-  if (::ioctl(first, TUNSETPERSIST, 1UL) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot make ", options.name, " persistent"));
+  if (::ioctl(queues_.front().fd(), TUNSETPERSIST, 1UL) != 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot make ", name_, " persistent"));
   }
-  return device;
+  return absl::OkStatus();
 }
 
 }  // namespace vipgate

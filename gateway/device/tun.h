@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <span>
 #include <string>
@@ -67,22 +68,36 @@ class TunDevice {
 
   /// Creates the device, or attaches to one that is there. It is not up yet.
   static absl::StatusOr<TunDevice> open(const TunOptions& options);
+  /// Goes on with the lock and all queues of a gateway that hands them over, however many `options` want: packets wait
+  /// in each of them.
+  static absl::StatusOr<TunDevice> adopt(const TunOptions& options, UniqueFd lock, std::vector<UniqueFd> queues);
+
+  /// Makes the device again when it was deleted; queues of before are closed. The lock is held throughout.
+  absl::Status make_anew();
+  /// Sets again what belongs to the device, when another process may have set it otherwise.
+  absl::Status configure_again();
+  /// Attaches more queues, up to so many in all. From then on the kernel spreads flows over all of them.
+  absl::Status widen(std::size_t queues);
 
   const std::string& name() const { return name_; }
   bool created() const { return created_; }      ///< false: it was there, as after a kill
   std::size_t kept() const { return kept_; }     ///< queues that were kept open meanwhile
   unsigned offload() const { return offload_; }  ///< the TUN_F_ bits that the kernel accepted
-  std::vector<TunQueue>& queues() { return queues_; }
+  const UniqueFd& lock() const { return lock_; }
+  std::deque<TunQueue>& queues() { return queues_; }  ///< each stays in its place as long as it is there
 
  private:
-  TunDevice() = default;
+  explicit TunDevice(TunOptions options) : options_(std::move(options)), name_(options_.name) {}
 
+  absl::Status attach_queues(std::chrono::steady_clock::time_point deadline);
+
+  TunOptions options_;
   std::string name_;
   bool created_ = false;
   std::size_t kept_ = 0;
   unsigned offload_ = 0;
   UniqueFd lock_;
-  std::vector<TunQueue> queues_;
+  std::deque<TunQueue> queues_;
 };
 
 }  // namespace vipgate

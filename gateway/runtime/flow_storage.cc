@@ -50,6 +50,11 @@ absl::StatusOr<FlowStorage> FlowStorage::over(FlowFile file) {
   return storage;
 }
 
+void FlowStorage::clear_index() {
+  // Without a file, records lie in the same pages; they end with the index.
+  (void)::madvise(pages_.bytes().data(), pages_.bytes().size(), MADV_DONTNEED);
+}
+
 std::size_t FlowStorage::default_capacity() {
   const auto memory =
       static_cast<std::size_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));

@@ -23,6 +23,8 @@ class FlowStorage {
   static std::size_t default_capacity();
 
   const FlowMemory& memory() const { return memory_; }
+  /// Makes the index zeros again, for Engine::adopt() in the same process. No engine may be there.
+  void clear_index();
   /// None where the flows do not outlive the process.
   std::optional<FlowFile>& file() { return file_; }
 

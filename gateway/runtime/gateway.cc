@@ -14,6 +14,7 @@
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include "runtime/rules_diff.h"
+#include "vipgate/backend_signs.h"
 
 namespace vipgate {
 namespace {
@@ -26,7 +27,8 @@ constexpr auto kShortestWatchInterval = std::chrono::milliseconds(50);
 /// Lines in the log at most that say what a reload has changed.
 constexpr std::size_t kMaxChangesLogged = 50;
 
-std::uint32_t default_workers() {
+std::uint32_t workers_of(const Config& config) {
+  if (config.tun.workers != 0) return config.tun.workers;
   return std::clamp<std::uint32_t>(std::thread::hardware_concurrency(), 1, kShards);
 }
 
@@ -47,6 +49,19 @@ std::string fixed_at_start(const Config& running, const Config& wanted) {
   return names;
 }
 
+/// Counts of the backends of one ruleset go on in another with the same services.
+void continue_counts(const Ruleset& earlier, const Ruleset& later) {
+  std::uint16_t index = 0;  // they are counted through all VIPs
+  for (const Vip& vip : rules_of(later).vips) {
+    for (const Service& service : vip.services) {
+      for (std::uint16_t backend = 0; backend < service.backends.size(); ++backend) {
+        continue_signs(later, index, backend, signs_of(earlier, index, backend));
+      }
+      ++index;
+    }
+  }
+}
+
 }  // namespace
 
 Gateway::Gateway(boost::asio::io_context& context, Options options, Config config, KernelInterface& kernel)
@@ -54,18 +69,21 @@ Gateway::Gateway(boost::asio::io_context& context, Options options, Config confi
       options_(std::move(options)),
       standby_(options_.standby),
       config_(std::move(config)),
-      keeper_(config_.tun.name),
+      path_(context, {.device = config_.tun.name, .workers = workers_of(config_), .offload = config_.tun.offload},
+            [this](const std::string& what) { bring_back_device(what); }),
       kernel_setup_(kernel, [](const std::string& line) { log_info(line); }) {}
 
 absl::Status Gateway::run(const std::function<absl::Status()>& open_doors) {
   result_ = start(open_doors);
   if (result_.ok()) {
     context_.run();
-    workers_->stop();
-    storage_->file()->end();
-    log_totals();
+    if (const absl::Status status = path_.stop(); !status.ok()) {
+      log_warning(absl::StrCat(std::string(status.message()), "; it ends with the process"));
+    } else {
+      path_.log_totals();
+    }
   }
-  keeper_.dismiss();
+  path_.end();
   kernel_setup_.restore();
   return result_;
 }
@@ -74,73 +92,34 @@ absl::Status Gateway::start(const std::function<absl::Status()>& open_doors) {
   // Caught from here on, so that whatever is set up below is also undone.
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) signals_.add(signal);
 
-  const std::uint32_t workers = config_.tun.workers == 0 ? default_workers() : config_.tun.workers;
-  auto tun =
-      TunDevice::open({.name = config_.tun.name, .queues = workers, .offload = config_.tun.offload, .kept = [this] {
-                         return keeper_.take_over();
-                       }});
-  if (!tun.ok()) return tun.status();
-  tun_.emplace(*std::move(tun));
-  const char* origin_text = tun_->created() ? "created " : tun_->kept() > 0 ? "took over " : "found ";
-  log_info(absl::StrCat(origin_text, tun_->name(), " with ", workers, workers == 1 ? " queue" : " queues",
-                        tun_->offload() == 0 ? ", offload off" : ", offload on"));
-  const TunOrigin origin = tun_->created() ? TunOrigin::created : TunOrigin::found;
+  if (absl::Status status = path_.open_device(); !status.ok()) return status;
   drained_.emplace(config_.flows.state_dir);
   rules_ = present_rules();
   if (absl::Status status = kernel_setup_.withdraw(unserved()); !status.ok()) return status;
-  if (absl::Status status = kernel_setup_.apply(config_, origin); !status.ok()) return status;
-  keep_queues();
+  if (absl::Status status = kernel_setup_.apply(config_, tun_origin()); !status.ok()) return status;
+  path_.keep_queues();
   rules_ = present_rules();
 
   const std::size_t capacity = config_.flows.max == 0 ? FlowStorage::default_capacity() : config_.flows.max;
-  auto file = FlowFile::open({.state_dir = config_.flows.state_dir,
-                              .capacity = capacity,
-                              .seed = options_.seed,
-                              .log = [](const std::string& line) { log_info(line); }});
-  if (!file.ok()) return file.status();
-  auto storage = FlowStorage::over(*std::move(file));
-  if (!storage.ok()) return storage.status();
-  storage_.emplace(*std::move(storage));
-
+  if (absl::Status status = path_.open_flows({.state_dir = config_.flows.state_dir,
+                                              .capacity = capacity,
+                                              .seed = options_.seed,
+                                              .log = [](const std::string& line) { log_info(line); }});
+      !status.ok()) {
+    return status;
+  }
   ruleset_ = compile(rules_, generation_);
-  workers_ = std::make_unique<WorkerPool>(
-      *tun_, storage_->memory(), storage_->file()->seed(), ruleset_, [this](const std::string& what) {
-        boost::asio::post(context_, [this, what] { end(absl::UnavailableError(what)); });
-      });
-  monitor_.emplace(context_, workers_->size(),
-                   [this](std::size_t worker, auto answer) { workers_->ask(worker, std::move(answer)); });
   if (absl::Status status = open_doors(); !status.ok()) return status;
-  if (storage_->file()->is_used()) adopt_flows();
+  path_.prepare(ruleset_);
   started_ = boot_time_now();
-  workers_->start();
+  path_.start();
   wait_for_signal();
   if (standby_) log_info("standing by: nothing is announced");
   watch();
   log_info(absl::StrCat("ready: ", config_.rules.vips.size(), config_.rules.vips.size() == 1 ? " VIP, " : " VIPs, ",
-                        workers, workers == 1 ? " worker, " : " workers, ", capacity, " flows at most"));
+                        path_.workers(), path_.workers() == 1 ? " worker, " : " workers, ", capacity,
+                        " flows at most"));
   return absl::OkStatus();
-}
-
-void Gateway::keep_queues() {
-  std::vector<int> queues;
-  for (const TunQueue& queue : tun_->queues()) queues.push_back(queue.fd());
-  const absl::Status status = keeper_.hold(queues);
-  if (!status.ok()) {
-    log_warning(absl::StrCat("nobody keeps ", tun_->name(),
-                             " open: when this process is killed, it loses its carrier (",
-                             std::string(status.message()), ")"));
-  }
-}
-
-void Gateway::adopt_flows() {
-  const FlowFile& file = *storage_->file();
-  const Time began = boot_time_now();
-  const Adoption adopted = workers_->adopt(began);
-  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(boot_time_now() - began);
-  log_info(absl::StrCat("took over ", adopted.flows, adopted.flows == 1 ? " flow" : " flows", " from ", file.path(),
-                        " in ", took.count(), " ms; the last process ",
-                        file.was_ended() ? "had ended in order" : "was killed"));
-  if (adopted.broken > 0) log_warning(absl::StrCat(adopted.broken, " of its records were broken, and are gone"));
 }
 
 void Gateway::wait_for_signal() {
@@ -189,14 +168,14 @@ ReloadResult Gateway::load_and_apply() {
 }
 
 void Gateway::status(std::function<void(const GatewayStatus&)> done) {
-  monitor_->refresh([this, done = std::move(done)] {
+  path_.refresh([this, done = std::move(done)] {
     done({.uptime = boot_time_now() - started_,
           .config_file = options_.config_file,
           .generation = generation_,
           .standby = standby_,
           .ruleset = ruleset_,
-          .max_flows = storage_->memory().capacity,
-          .workers = monitor_->reports()});
+          .max_flows = path_.max_flows(),
+          .workers = path_.reports()});
   });
 }
 
@@ -259,7 +238,7 @@ void Gateway::publish_rules() {
   rules_ = std::move(rules);
   auto ruleset = compile(rules_, ++generation_, ruleset_.get());
   old_rulesets_.push_back(std::exchange(ruleset_, std::move(ruleset)));
-  workers_->set_ruleset(ruleset_);
+  path_.set_ruleset(ruleset_);
   announce();
 }
 
@@ -267,16 +246,39 @@ void Gateway::free_old_rulesets() {
   std::erase_if(old_rulesets_, [](const auto& ruleset) { return ruleset.use_count() == 1; });
 }
 
+/// A ruleset for workers that take over all flows anew: one that has counted them already would count them twice.
+void Gateway::renew_ruleset() {
+  const auto earlier = std::exchange(ruleset_, nullptr);
+  rules_ = present_rules();
+  ruleset_ = compile(rules_, ++generation_);
+  continue_counts(*earlier, *ruleset_);
+}
+
+/// The TUN was deleted, or moved elsewhere: another one takes its place, and all flows go on.
+void Gateway::bring_back_device(const std::string& why) {
+  log_warning(absl::StrCat(why, "; it is made anew"));
+  absl::Status status = path_.stop();
+  if (status.ok()) status = path_.make_device_anew();
+  if (status.ok()) status = kernel_setup_.device_came_anew(tun_origin());
+  if (!status.ok()) return end(std::move(status));
+  path_.keep_queues();
+  renew_ruleset();
+  path_.prepare(ruleset_);
+  path_.start();
+  log_info(absl::StrCat(config_.tun.name, " is back"));
+  watch();
+}
+
 void Gateway::watch() {
   const Duration due = kernel_setup_.due().value_or(kWatchInterval);
   watch_timer_.expires_after(std::clamp<Duration>(due, kShortestWatchInterval, kWatchInterval));
   watch_timer_.async_wait([this](const boost::system::error_code& error) {
     if (error) return;
-    for (const std::string& line : monitor_->check(WorkerMonitor::Clock::now())) log_warning(line);
+    for (const std::string& line : path_.check()) log_warning(line);
     free_old_rulesets();
     const auto put_right = kernel_setup_.check();
     if (absl::IsNotFound(put_right.status())) {
-      end(put_right.status());
+      bring_back_device(std::string(put_right.status().message()));
       return;
     }
     if (put_right.ok()) {
@@ -293,22 +295,6 @@ void Gateway::watch() {
 void Gateway::end(absl::Status status) {
   if (result_.ok()) result_ = std::move(status);
   context_.stop();
-}
-
-void Gateway::log_totals() const {
-  const WorkerCounters totals = workers_->counters();
-  std::string line =
-      absl::StrCat("totals: packets read ", totals.packets_read, " (", totals.super_packets_read,
-                   " super-packets), written ", totals.packets_written, ", bytes read ", totals.bytes_read,
-                   ", flows opened ", totals.engine.flows_opened, ", evicted ", totals.engine.flows_evicted,
-                   ", handed off ", totals.engine.actions[static_cast<std::size_t>(Action::hand_off)]);
-  if (totals.hand_off_full > 0) absl::StrAppend(&line, ", lost between workers ", totals.hand_off_full);
-  if (totals.write_failures > 0) absl::StrAppend(&line, ", refused by the TUN ", totals.write_failures);
-  for (std::size_t i = 1; i < kReasonCount; ++i) {
-    if (totals.engine.reasons[i] == 0) continue;
-    absl::StrAppend(&line, ", ", std::string(name_of(static_cast<Reason>(i))), " ", totals.engine.reasons[i]);
-  }
-  log_info(line);
 }
 
 }  // namespace vipgate

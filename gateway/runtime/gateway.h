@@ -14,19 +14,15 @@
 #include "absl/status/status.h"
 #include "config/config.h"
 #include "device/kernel.h"
-#include "device/tun.h"
+#include "runtime/data_path.h"
 #include "runtime/drain_list.h"
-#include "runtime/flow_storage.h"
-#include "runtime/keeper.h"
 #include "runtime/kernel_setup.h"
 #include "runtime/status.h"
-#include "runtime/worker_monitor.h"
-#include "runtime/worker_pool.h"
 
 namespace vipgate {
 
-/// A running gateway: the TUN, what is set up in the kernel for it, and the workers. Its own thread is the control
-/// thread: signals, reloading, watching the kernel, the log. Packets never wait for it.
+/// A running gateway: the way of its packets (DataPath), the rules on it, and what is set up in the kernel for it. Its
+/// own thread is the control thread: signals, reloading, watching the kernel, the log. Packets never wait for it.
 class Gateway final : public GatewayControl {
  public:
   struct Options {
@@ -43,6 +39,9 @@ class Gateway final : public GatewayControl {
   /// is undone all the same.
   absl::Status run(const std::function<absl::Status()>& open_doors);
 
+  /// After run(): a worker is stuck, and uses this object still. The process has to end without destroying it.
+  bool has_left_worker_behind() const { return path_.has_left_worker_behind(); }
+
   void status(std::function<void(const GatewayStatus&)> done) override;
   ReloadResult reload() override;
   absl::StatusOr<std::vector<std::string>> drain(const std::string& backend) override;
@@ -50,19 +49,19 @@ class Gateway final : public GatewayControl {
   void set_standby(bool standby) override;
 
  private:
+  TunOrigin tun_origin() const { return path_.made_device() ? TunOrigin::created : TunOrigin::found; }
   absl::Status start(const std::function<absl::Status()>& open_doors);
-  void keep_queues();
-  void adopt_flows();
   ReloadResult load_and_apply();
   Rules present_rules() const;
   Withdrawn unserved() const;
   void announce();
   void publish_rules();
   void free_old_rulesets();
+  void renew_ruleset();
+  void bring_back_device(const std::string& why);
   void watch();
   void wait_for_signal();
   void end(absl::Status status);
-  void log_totals() const;
 
   boost::asio::io_context& context_;
   boost::asio::signal_set signals_{context_};
@@ -71,13 +70,9 @@ class Gateway final : public GatewayControl {
   Options options_;
   bool standby_;
   Config config_;
-  Keeper keeper_;
+  DataPath path_;
   KernelSetup kernel_setup_;
-  std::optional<TunDevice> tun_;
-  std::optional<FlowStorage> storage_;
   std::optional<DrainList> drained_;
-  std::unique_ptr<WorkerPool> workers_;
-  std::optional<WorkerMonitor> monitor_;
   Rules rules_;  ///< those of the configuration, and what they say about this host
   std::uint32_t generation_ = 1;
   std::shared_ptr<const Ruleset> ruleset_;

@@ -314,6 +314,17 @@ absl::StatusOr<std::vector<std::string>> KernelSetup::check() {
   return lines;
 }
 
+absl::Status KernelSetup::device_came_anew(TunOrigin origin) {
+  if (!config_) return absl::FailedPreconditionError("nothing was applied yet");
+  device_index_ = 0;  // it has another one now
+  state_.created = origin == TunOrigin::created;
+  state_.link = LinkChange();
+  Lines lines;
+  const absl::Status status = update(*config_, "interfaces or routes changed", lines);
+  for (const std::string& line : lines) log_(line);
+  return status;
+}
+
 absl::StatusOr<std::vector<Route>> KernelSetup::own_routes() {
   std::vector<std::uint32_t> tables{kMainTable};
   for (const KernelState::Tag& tag : state_.tags) {
@@ -424,6 +435,15 @@ bool KernelSetup::restore_rules() {
 
 bool KernelSetup::restore_device() {
   if (state_.device.empty()) return true;
+  const absl::StatusOr<std::vector<Link>> links = kernel_.links();
+  if (!links.ok()) return logged(links.status(), "");
+  const bool replaced = std::any_of(links->begin(), links->end(), [this](const Link& link) {
+    return link.name == state_.device && device_index_ != 0 && link.index != device_index_;
+  });
+  if (replaced) {
+    log_(absl::StrCat("device ", state_.device, " left alone — somebody else has made it meanwhile"));
+    return true;
+  }
   if (state_.created) {
     return logged(unless_gone(kernel_.delete_link(state_.device)),
                   absl::StrCat("device ", state_.device, " deleted — vipgate ends"));

@@ -46,6 +46,9 @@ class KernelSetup {
   /// Other errors may pass: the next call tries again.
   absl::StatusOr<std::vector<std::string>> check();
 
+  /// After the TUN was deleted, when there is one again: sets up what went with it.
+  absl::Status device_came_anew(TunOrigin origin);
+
   /// How long until check() has something to do, if that is less than a second.
   std::optional<Duration> due() const { return announcer_.due(); }
 

@@ -54,37 +54,78 @@ void WorkerCounters::add(const WorkerCounters& other) {
   flows += other.flows;
 }
 
-Worker::Worker(TunQueue& queue, const EngineOptions& options, std::shared_ptr<const Ruleset> ruleset, HandOff& hand_off,
+Worker::Worker(std::span<TunQueue* const> inputs, TunQueue& output, const EngineOptions& options,
+               std::shared_ptr<const Ruleset> ruleset, HandOff& hand_off,
                const std::vector<std::unique_ptr<Worker>>& peers, std::function<void(std::string)> on_failure)
-    : queue_(queue),
+    : output_(&output),
       index_(options.worker),
       engine_(options, std::move(ruleset)),
       hand_off_(hand_off),
       peers_(peers),
       on_failure_(std::move(on_failure)),
       batch_(std::make_unique<Batch>()) {
-  readable_.assign(queue.fd());
+  for (TunQueue* queue : inputs) add_input(*queue);
 }
 
 Worker::~Worker() {
-  stop();
-  readable_.release();  // the queue owns the descriptor
+  ask_to_stop();
+  if (thread_.joinable()) thread_.join();
+  for (Input& input : inputs_) input.readable.release();  // the queue owns the descriptor
+}
+
+void Worker::add_input(TunQueue& queue) {
+  inputs_.push_back({&queue, boost::asio::posix::stream_descriptor(context_, queue.fd())});
 }
 
 void Worker::start() {
-  wait_for_packets();
+  for (std::size_t input = 0; input < inputs_.size(); ++input) wait_for_packets(input);
   arm_timer(engine_.run(boot_time_now(), *this));
+  start_thread();
+}
+
+void Worker::start_thread() {
   thread_ = std::thread([this] {
     ::pthread_setname_np(::pthread_self(), absl::StrCat("vipgate-w", index_).c_str());
-    const auto forever = boost::asio::make_work_guard(context_);
-    context_.run();
+    work();
   });
 }
 
-void Worker::stop() {
-  if (!thread_.joinable()) return;
+void Worker::work() {
+  const auto forever = boost::asio::make_work_guard(context_);
+  std::unique_lock lock(mutex_);
+  while (!stop_) {
+    lock.unlock();
+    context_.run();
+    lock.lock();
+    if (!stop_) context_.restart();  // it was told to go on before it had stopped
+  }
+  stopped_ = true;
+  changed_.notify_all();
+}
+
+void Worker::ask_to_stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
   context_.stop();
+}
+
+bool Worker::wait_until_stopped(Clock::time_point deadline) {
+  std::unique_lock lock(mutex_);
+  return !thread_.joinable() || changed_.wait_until(lock, deadline, [this] { return stopped_; });
+}
+
+void Worker::go_on() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = false;
+    if (!stopped_) return;
+    stopped_ = false;
+  }
   thread_.join();
+  context_.restart();
+  start_thread();
 }
 
 void Worker::set_ruleset(std::shared_ptr<const Ruleset> ruleset) {
@@ -110,28 +151,37 @@ void Worker::wake_for_hand_off() {
   boost::asio::post(context_, [this] { take_handed_off(); });
 }
 
-void Worker::wait_for_packets() {
-  readable_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
-                       [this](const boost::system::error_code& error) {
-                         if (!error) drain();
-                       });
+void Worker::add_queue(TunQueue& queue) {
+  boost::asio::post(context_, [this, &queue] {
+    add_input(queue);
+    output_ = &queue;
+    wait_for_packets(inputs_.size() - 1);
+  });
 }
 
-void Worker::drain() {
+void Worker::wait_for_packets(std::size_t input) {
+  inputs_[input].readable.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                                     [this, input](const boost::system::error_code& error) {
+                                       if (!error) drain(input);
+                                     });
+}
+
+void Worker::drain(std::size_t input) {
   for (int round = 0; round < kMaxRounds; ++round) {
-    const bool more = fill(*batch_);
+    const bool more = fill(*batch_, input);
     process(*batch_, /*handed_over=*/false);
     if (!more) return;
   }
-  boost::asio::post(context_, [this] { drain(); });
+  boost::asio::post(context_, [this, input] { drain(input); });
 }
 
 /// Reads until the batch is full (true) or nothing is left; then the worker waits again.
-bool Worker::fill(Batch& batch) {
+bool Worker::fill(Batch& batch, std::size_t input) {
   batch.clear();
+  TunQueue& queue = *inputs_[input].queue;
   while (batch.has_room()) {
     VirtioHeader virtio;
-    const ReadResult result = queue_.read(batch.room(), virtio);
+    const ReadResult result = queue.read(batch.room(), virtio);
     if (result.status == IoStatus::ok) {
       ++counters_.packets_read;
       counters_.bytes_read += result.size;
@@ -141,7 +191,7 @@ bool Worker::fill(Batch& batch) {
       fail(result.error);
       return false;
     } else {
-      wait_for_packets();
+      wait_for_packets(input);
       return false;
     }
   }
@@ -173,7 +223,8 @@ void Worker::process(Batch& batch, bool handed_over) {
   }
 }
 
-void Worker::take_handed_off() {
+std::size_t Worker::take_handed_off() {
+  std::size_t taken = 0;
   hand_off_announced_.exchange(false);  // reads what the announcers wrote, and so sees the packets they pushed before
   for (std::size_t from = 0; from < hand_off_.workers(); ++from) {
     std::array<std::unique_ptr<HandedPacket>, Engine::kMaxBatch> owned;
@@ -186,9 +237,11 @@ void Worker::take_handed_off() {
         owned[batch_->size++] = std::move(packet);
       }
       if (batch_->size == 0) break;
+      taken += batch_->size;
       process(*batch_, /*handed_over=*/true);
     }
   }
+  return taken;
 }
 
 void Worker::arm_timer(Time next) {
@@ -203,7 +256,7 @@ void Worker::send(const Packet& packet) {
 }
 
 void Worker::write(const Packet& packet) {
-  const WriteResult result = queue_.write(packet);
+  const WriteResult result = output_->write(packet);
   if (result.status == IoStatus::ok) {
     ++counters_.packets_written;
     counters_.bytes_written += packet.bytes.size();

@@ -1,9 +1,13 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -33,44 +37,69 @@ struct WorkerCounters {
   void add(const WorkerCounters& other);
 };
 
-/// One thread with one TUN queue and the engine of its shards. It waits when there is nothing to read, and reads until
-/// there is nothing left when there is. Other threads reach it through its mailbox only.
+/// One thread with the engine of its shards and a TUN queue, or more of them where a gateway with more workers has
+/// handed its queues over. It waits when there is nothing to read, and reads until there is nothing left when there is.
+/// Other threads reach it through its mailbox only.
 class Worker final : private PacketSink {
  public:
-  /// `peers` are all workers, this one among them, by index; complete before start(). `on_failure` is called once, from
-  /// the worker's thread, when the queue can no longer be used.
-  Worker(TunQueue& queue, const EngineOptions& options, std::shared_ptr<const Ruleset> ruleset, HandOff& hand_off,
-         const std::vector<std::unique_ptr<Worker>>& peers, std::function<void(std::string)> on_failure);
+  using Clock = std::chrono::steady_clock;
+
+  /// Reads from `inputs`, of which there may be none, and writes to `output`. `peers` are all workers, this one among
+  /// them, by index; complete before start(). `on_failure` is called once, from the worker's thread, when the queue can
+  /// no longer be used.
+  Worker(std::span<TunQueue* const> inputs, TunQueue& output, const EngineOptions& options,
+         std::shared_ptr<const Ruleset> ruleset, HandOff& hand_off, const std::vector<std::unique_ptr<Worker>>& peers,
+         std::function<void(std::string)> on_failure);
+  /// Waits for the thread to end, however long that takes.
   ~Worker() override;
 
   /// Before start(), from any thread.
   Adoption adopt(Time now) { return engine_.adopt(now); }
   void start();
-  void stop();
+
+  /// Has it stop between two batches of packets: what it has read is written, or on its way to another worker.
+  void ask_to_stop();
+  /// False: it is stuck, and has not stopped until then.
+  bool wait_until_stopped(Clock::time_point deadline);
+  /// After ask_to_stop(), whether it has stopped or not: it works on.
+  void go_on();
+  /// Processes what other workers have handed to it. From its thread, or when all workers have stopped. How many.
+  std::size_t take_handed_off();
 
   // The mailbox, from any thread.
   void set_ruleset(std::shared_ptr<const Ruleset> ruleset);
   void wake_for_hand_off();
+  /// From now on it reads this queue, too, and writes to it.
+  void add_queue(TunQueue& queue);
   /// Calls `answer` from the worker's thread.
   void ask(std::function<void(const WorkerCounters&)> answer);
 
-  /// To be called after stop(), or from the worker's thread.
+  /// To be called when it has stopped, or from the worker's thread.
   WorkerCounters counters() const;
 
  private:
   struct Batch;
+  /// A queue, and the wait for its packets.
+  struct Input {
+    TunQueue* queue;
+    boost::asio::posix::stream_descriptor readable;
+  };
 
   void send(const Packet& packet) override;
-  void wait_for_packets();
-  void drain();
-  bool fill(Batch& batch);
+  void start_thread();
+  void work();
+  void add_input(TunQueue& queue);
+  void wait_for_packets(std::size_t input);
+  void drain(std::size_t input);
+  bool fill(Batch& batch, std::size_t input);
   void process(Batch& batch, bool handed_over);
-  void take_handed_off();
   void arm_timer(Time next);
   void write(const Packet& packet);
   void fail(int error);
 
-  TunQueue& queue_;
+  boost::asio::io_context context_{1};
+  std::vector<Input> inputs_;
+  TunQueue* output_;
   std::size_t index_;
   Engine engine_;
   HandOff& hand_off_;
@@ -79,10 +108,12 @@ class Worker final : private PacketSink {
   std::unique_ptr<Batch> batch_;
   WorkerCounters counters_;
   std::atomic<bool> hand_off_announced_ = false;
-
-  boost::asio::io_context context_{1};
-  boost::asio::posix::stream_descriptor readable_{context_};
   boost::asio::steady_timer timer_{context_};
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool stop_ = false;     ///< it is asked to
+  bool stopped_ = false;  ///< the thread is about to end, or has ended
   std::thread thread_;
 };
 

@@ -33,6 +33,9 @@ class WorkerMonitor {
   /// Asks all workers, and calls `done` when they have answered, or soon all the same.
   void refresh(std::function<void()> done);
 
+  /// Whoever waits is told what is known, at once: these workers will not answer any more.
+  void finish();
+
   struct Report {
     WorkerCounters counters;  ///< of its last answer
     bool stuck = false;
@@ -42,7 +45,6 @@ class WorkerMonitor {
  private:
   void ask_all(Clock::time_point now);
   void take(std::size_t worker, const WorkerCounters& counters);
-  void finish();
 
   boost::asio::io_context& context_;
   Ask ask_;

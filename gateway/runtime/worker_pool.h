@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -13,24 +15,33 @@
 
 namespace vipgate {
 
-/// All workers of a gateway, one for each queue of its TUN, and what they share.
+/// All workers of a gateway, which share the queues of its TUN, mostly one each, and what else they share.
 class WorkerPool {
  public:
+  /// How long a worker may take to stop; it is stuck then (WorkerMonitor).
+  static constexpr std::chrono::seconds kPatience{2};
+
   /// `on_failure` is called from a worker's thread when its queue can no longer be used.
-  WorkerPool(TunDevice& tun, const FlowMemory& memory, std::uint64_t seed,
+  WorkerPool(TunDevice& tun, std::uint32_t workers, const FlowMemory& memory, std::uint64_t seed,
              const std::shared_ptr<const Ruleset>& ruleset, const std::function<void(std::string)>& on_failure);
 
   /// Takes over the flows that an earlier process left, all workers at the same time; before start().
   Adoption adopt(Time now);
   void start();
-  void stop();
+  /// Has all workers stop, with every packet written that one of them has read. Which of them are stuck: they have not
+  /// stopped, and the pool can be destroyed only when they have.
+  std::vector<std::size_t> stop(std::chrono::milliseconds patience = kPatience);
+  /// After stop(), whatever it returned.
+  void go_on();
+  /// Gives a queue that was attached later to a worker that has none.
+  void add_queue(std::size_t worker, TunQueue& queue) { workers_[worker]->add_queue(queue); }
   void set_ruleset(const std::shared_ptr<const Ruleset>& ruleset);
   /// Calls `answer` from the worker's thread.
   void ask(std::size_t worker, std::function<void(const WorkerCounters&)> answer);
   std::size_t size() const { return workers_.size(); }
 
-  /// The sum over all workers, to be called after stop().
-  WorkerCounters counters() const;
+  /// By worker, to be called after stop().
+  std::vector<WorkerCounters> counters() const;
 
  private:
   HandOff hand_off_;

@@ -20,4 +20,7 @@ struct BackendSigns {
 /// Indices as in Verdict. May be asked from any thread at any time; the counts are those of nearly one moment.
 BackendSigns signs_of(const Ruleset& ruleset, std::uint16_t service, std::uint16_t backend);
 
+/// Has the counts of the past go on: adds those of `earlier`, all but `flows`, which are those that are there.
+void continue_signs(const Ruleset& ruleset, std::uint16_t service, std::uint16_t backend, const BackendSigns& earlier);
+
 }  // namespace vipgate

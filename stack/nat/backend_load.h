@@ -24,6 +24,11 @@ class alignas(64) BackendLoad {
             .refused = refused_.load(kRelaxed),
             .unanswered = unanswered_.load(kRelaxed)};
   }
+  void add_past(const BackendSigns& earlier) {
+    opened_.fetch_add(earlier.opened, kRelaxed);
+    refused_.fetch_add(earlier.refused, kRelaxed);
+    unanswered_.fetch_add(earlier.unanswered, kRelaxed);
+  }
 
  private:
   static constexpr auto kRelaxed = std::memory_order_relaxed;

@@ -208,6 +208,10 @@ BackendSigns signs_of(const Ruleset& ruleset, std::uint16_t service, std::uint16
   return ruleset.service(service).loads[backend]->signs();
 }
 
+void continue_signs(const Ruleset& ruleset, std::uint16_t service, std::uint16_t backend, const BackendSigns& earlier) {
+  ruleset.service(service).loads[backend]->add_past(earlier);
+}
+
 const Service& service_at(const Ruleset& ruleset, std::uint16_t service) {
   return *ruleset.service(service).service;
 }

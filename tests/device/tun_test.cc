@@ -123,6 +123,43 @@ NAMESPACE_TEST(Tun, kept_queues_of_a_device_that_is_gone_are_of_no_use) {
   EXPECT_EQ(device.kept(), 0U);
 }
 
+NAMESPACE_TEST(Tun, handed_over_queues_stay_however_many_are_wanted) {
+  for (const std::size_t wanted : {1U, 2U, 4U}) {
+    std::optional<TunDevice> first(open_tun(options(2)));
+    UniqueFd lock(::fcntl(first->lock().get(), F_DUPFD_CLOEXEC, 0));
+    absl::StatusOr<TunDevice> device = TunDevice::adopt(options(wanted), std::move(lock), copies_of(*first));
+    ASSERT_TRUE(device.ok()) << device.status();
+    first.reset();
+    EXPECT_EQ(device->queues().size(), 2U);
+    EXPECT_THAT(shell("ip -d link show tun0"), HasSubstr("numqueues 2"));
+    EXPECT_FALSE(TunDevice::open(options()).ok()) << "the lock came with them";
+    ASSERT_TRUE(device->widen(wanted).ok());
+    EXPECT_EQ(device->queues().size(), std::max<std::size_t>(wanted, 2));
+  }
+}
+
+NAMESPACE_TEST(Tun, only_queues_of_the_device_are_handed_over) {
+  const TunDevice first = open_tun(options());
+  std::vector<UniqueFd> others;
+  others.emplace_back(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  UniqueFd lock(::fcntl(first.lock().get(), F_DUPFD_CLOEXEC, 0));
+  EXPECT_FALSE(TunDevice::adopt(options(), std::move(lock), std::move(others)).ok());
+  lock.reset(::fcntl(first.lock().get(), F_DUPFD_CLOEXEC, 0));
+  EXPECT_FALSE(TunDevice::adopt(options(), std::move(lock), {}).ok());
+}
+
+NAMESPACE_TEST(Tun, Fault1_a_device_that_was_deleted_is_made_anew) {
+  TunDevice device = open_tun(options(2));
+  shell("ip link delete tun0");
+  ASSERT_TRUE(device.make_anew().ok());
+  EXPECT_TRUE(device.created());
+  EXPECT_EQ(device.queues().size(), 2U);
+  EXPECT_THAT(shell("ip -d link show tun0"), AllOf(HasSubstr("numqueues 2"), HasSubstr("persist on")));
+  shell("ip link delete tun0; ip link add tun0 type veth peer name tun1");
+  EXPECT_THAT(device.make_anew().ToString(), HasSubstr("another kind"));
+  shell("ip link delete tun0");
+}
+
 NAMESPACE_TEST(Tun, a_second_owner_is_not_even_asked_for_kept_queues) {
   const TunDevice first = open_tun(options());
   TunOptions second = options();

@@ -20,6 +20,7 @@ from lab.vipgate import Vipgate, binary
 HOST2, HOST3 = HOSTS["host2"], HOSTS["host3"]
 FAILED, WRONG_INPUT = 1, 2  # exit codes
 ESTABLISHED = 1  # of TCP_INFO
+WAIT_ALL = 0x40000000  # __WALL: threads, too
 
 
 def two_webs():
@@ -61,7 +62,7 @@ def halted(thread):
     """Keeps one thread of a process from running, as a bug or a frozen processor would."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-    seize, interrupt, detach, wait_all = 0x4206, 0x4207, 17, 0x40000000
+    seize, interrupt, detach = 0x4206, 0x4207, 17
 
     def ptrace(request):
         if libc.ptrace(request, thread, None, None) != 0:
@@ -69,11 +70,12 @@ def halted(thread):
 
     ptrace(seize)
     ptrace(interrupt)
-    os.waitpid(thread, wait_all)
+    os.waitpid(thread, WAIT_ALL)
     try:
         yield
     finally:
-        ptrace(detach)
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            ptrace(detach)
 
 
 def thread_called(process, name):
@@ -176,6 +178,18 @@ class Control(case.Case):
                 self.assertGreater(connections(lab, 64), 0, "those whose packets all are the other worker's")
             gateway.wait_for_log("warning: worker 1 answers again", said)
             self.assertEqual(len(who_serves(lab)), 1)
+
+    def test_fault22_a_stuck_worker_does_not_hold_up_the_end(self):
+        with self.running(config.configuration(workers=2), servers.web) as (_, gateway):
+            stuck = thread_called(gateway.process, "vipgate-w1")
+            with halted(stuck):
+                gateway.process.send_signal(signal.SIGTERM)
+                gateway.wait_for_log("stuck .*ends with the process", 0)
+                os.waitpid(stuck, WAIT_ALL)  # until then the process could not be seen to end
+            self.assertEqual(gateway.process.wait(5), 0)
+            self.assertRegex(gateway.log(), "warning: worker 1 is stuck .*ends with the process")
+            gateway.start()
+            self.assertIn("was killed", gateway.log(), "flows are as after a kill")
 
     def test_fault25_nobody_reads_the_log(self):
         """The log is a pipe that is full: packets, commands and the gateway's end do not wait for it."""

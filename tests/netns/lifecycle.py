@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../tools"))
 
@@ -39,14 +40,45 @@ class Lifecycle(case.Case):
                 self.assertEqual(status(lab, 80), 0)
 
     def test_fault_1_device_deleted(self):
-        """Somebody deletes the TUN: the gateway says so within a second, takes back the rest, and fails."""
+        """Somebody deletes the TUN, again and again: it is back within a second, with all that went with it, and transfers go on."""
+        with Lab() as lab:
+            servers.web(lab)
+            digest = files.write_random(f"{lab.path('www')}/file", 48 << 20)
+            with self.gateway(lab, config.configuration(source="preserve", workers=2)) as gateway:
+                before = kernel.snapshot(lab.gateway)
+                with self.slow_download(lab) as transfer:
+                    read, opened = 0, 1
+                    for _ in range(3):
+                        self.assertEqual(status(lab, 80), 0)
+                        said, began = len(gateway.log()), time.monotonic()
+                        lab.gateway.run("ip", "link", "delete", "tun0")
+                        said = gateway.wait_for_log("tun0 is back", said)
+                        print(f"back after {1000 * (time.monotonic() - began):.0f} ms ", end="", file=sys.stderr, flush=True)
+                        self.assertLess(time.monotonic() - began, 5)
+                        self.assertRegex(said, "warning: .*(tun0 is gone|lost its TUN queue).*; it is made anew")
+                        self.assertEqual(kernel.difference(before, kernel.snapshot(lab.gateway)), "")
+                        now = gateway.status()
+                        self.assertGreater(now["counters"]["packets_read"], read, "counters go on")
+                        read = now["counters"]["packets_read"]
+                        opened += 1
+                        web = now["vips"][0]["services"][0]["backends"][0]
+                        self.assertEqual(web["flows_opened"], opened)
+                        self.assertEqual(web["flows"], 1, "and flows are counted once")
+                    self.assertIsNone(transfer.poll(), "the transfer was over before the device")
+                    self.assertEqual(files.sha256(transfer.stdout), digest)
+
+    def test_fault_1_device_replaced(self):
+        """Another device has the TUN's name before it can be made again: an end that says so, and nothing is left."""
         with Lab() as lab:
             before = kernel.snapshot(lab.gateway)
             gateway = Vipgate(lab, config.configuration(source="preserve", workers=2))
             gateway.start()
-            lab.gateway.run("ip", "link", "delete", "tun0")
-            self.assertEqual(gateway.process.wait(3), 1)
-            self.assertRegex(gateway.log(), "error: .*(tun0 is gone|lost its TUN queue)")
+            gateway.process.send_signal(signal.SIGSTOP)
+            lab.gateway.ip("link delete tun0", "link add tun0 type veth peer name tun1")
+            gateway.process.send_signal(signal.SIGCONT)
+            self.assertEqual(gateway.process.wait(10), 1)
+            self.assertRegex(gateway.log(), "error: tun0 is a device of another kind")
+            lab.gateway.ip("link delete tun0")  # it is there still
             self.assertEqual(kernel.difference(before, kernel.snapshot(lab.gateway)), "", "left in the kernel")
 
     def test_deleted_rules_return(self):

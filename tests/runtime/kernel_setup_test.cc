@@ -169,6 +169,33 @@ TEST_F(KernelSetupTest, what_a_killed_predecessor_left_can_be_taken_back) {
   EXPECT_EQ(kernel.state(), host().state());
 }
 
+TEST_F(KernelSetupTest, Fault1_a_device_that_came_anew_gets_all_that_went_with_the_old_one) {
+  FakeKernel kernel = host_with_tun();
+  const auto setup = make(kernel);
+  ASSERT_TRUE(setup->apply(config(), TunOrigin::created).ok());
+  const FakeKernel before = kernel;
+  ASSERT_TRUE(kernel.delete_link("tun0").ok());
+  EXPECT_TRUE(absl::IsNotFound(setup->check().status()));
+  add_tun(kernel, 17);
+  ASSERT_TRUE(setup->device_came_anew(TunOrigin::created).ok());
+  EXPECT_TRUE(setup->check().ok());
+  EXPECT_EQ(kernel.rule_list, before.rule_list);
+  for (const Route& route : before.route_list) EXPECT_THAT(kernel.route_list, Contains(route));
+  setup->restore();
+  EXPECT_EQ(kernel.state(), host().state());
+}
+
+TEST_F(KernelSetupTest, Fault1_a_device_of_somebody_else_is_left_alone) {
+  FakeKernel kernel = host_with_tun();
+  const auto setup = make(kernel);
+  ASSERT_TRUE(setup->apply(config(), TunOrigin::created).ok());
+  ASSERT_TRUE(kernel.delete_link("tun0").ok());
+  kernel.link_list.push_back({.index = 18, .name = "tun0", .kind = "veth", .mtu = 1500});
+  setup->restore();
+  EXPECT_THAT(log_, Contains(HasSubstr("device tun0 left alone")));
+  EXPECT_EQ(kernel.link_list.back().index, 18);
+}
+
 TEST_F(KernelSetupTest, a_predecessor_with_another_configuration_is_cleaned_up) {
   FakeKernel kernel = host_with_tun();
   Config old = config();

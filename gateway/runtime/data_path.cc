@@ -1,0 +1,157 @@
+#include "runtime/data_path.h"
+
+#include <chrono>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "runtime/clock.h"
+#include "runtime/log.h"
+
+namespace vipgate {
+
+DataPath::DataPath(boost::asio::io_context& context, Options options,
+                   std::function<void(const std::string&)> on_failure)
+    : context_(context),
+      options_(std::move(options)),
+      on_failure_(std::move(on_failure)),
+      keeper_(options_.device),
+      carried_(options_.workers) {}
+
+absl::Status DataPath::open_device() {
+  auto tun = TunDevice::open(
+      {.name = options_.device, .queues = options_.workers, .offload = options_.offload, .kept = [this] {
+         return keeper_.take_over();
+       }});
+  if (!tun.ok()) return tun.status();
+  tun_.emplace(*std::move(tun));
+  const char* origin = tun_->created() ? "created " : tun_->kept() > 0 ? "took over " : "found ";
+  log_info(absl::StrCat(origin, tun_->name(), " with ", options_.workers, options_.workers == 1 ? " queue" : " queues",
+                        tun_->offload() == 0 ? ", offload off" : ", offload on"));
+  return absl::OkStatus();
+}
+
+void DataPath::keep_queues() {
+  std::vector<int> queues;
+  for (const TunQueue& queue : tun_->queues()) queues.push_back(queue.fd());
+  const absl::Status status = keeper_.hold(queues);
+  if (!status.ok()) {
+    log_warning(absl::StrCat("nobody keeps ", tun_->name(),
+                             " open: when this process is killed, it loses its carrier (",
+                             std::string(status.message()), ")"));
+  }
+}
+
+absl::Status DataPath::make_device_anew() {
+  carry_counters();
+  workers_.reset();  // they wait for queues that are closed now
+  return tun_->make_anew();
+}
+
+absl::Status DataPath::open_flows(const FlowFileOptions& options) {
+  auto file = FlowFile::open(options);
+  if (!file.ok()) return file.status();
+  auto storage = FlowStorage::over(*std::move(file));
+  if (!storage.ok()) return storage.status();
+  storage_.emplace(*std::move(storage));
+  return absl::OkStatus();
+}
+
+void DataPath::prepare(const std::shared_ptr<const Ruleset>& ruleset) {
+  carry_counters();
+  workers_.reset();
+  if (prepared_before_) storage_->clear_index();
+  workers_ = std::make_unique<WorkerPool>(*tun_, options_.workers, storage_->memory(), storage_->file()->seed(),
+                                          ruleset, [this, course = ++course_](const std::string& what) {
+                                            boost::asio::post(context_, [this, course, what] {
+                                              if (course != course_) return;
+                                              ++course_;
+                                              on_failure_(what);
+                                            });
+                                          });
+  if (monitor_) monitor_->finish();
+  monitor_.emplace(context_, workers_->size(),
+                   [this](std::size_t worker, auto answer) { workers_->ask(worker, std::move(answer)); });
+  if (storage_->file()->is_used() || prepared_before_) adopt_flows();
+  prepared_before_ = true;
+}
+
+void DataPath::adopt_flows() {
+  const FlowFile& file = *storage_->file();
+  const Time began = boot_time_now();
+  const Adoption adopted = workers_->adopt(began);
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(boot_time_now() - began);
+  const std::string flows = absl::StrCat(adopted.flows, adopted.flows == 1 ? " flow" : " flows");
+  if (prepared_before_) {
+    log_info(absl::StrCat("went on with ", flows, " after ", took.count(), " ms"));
+  } else {
+    log_info(absl::StrCat("took over ", flows, " from ", file.path(), " in ", took.count(), " ms; the last process ",
+                          file.was_ended() ? "had ended in order" : "was killed"));
+  }
+  if (adopted.broken > 0) log_warning(absl::StrCat(adopted.broken, " of its records were broken, and are gone"));
+}
+
+void DataPath::start() {
+  workers_->start();
+}
+
+absl::Status DataPath::stop() {
+  if (!workers_) return absl::OkStatus();
+  const std::vector<std::size_t> stuck = workers_->stop();
+  left_behind_ = !stuck.empty();
+  if (stuck.empty()) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat(stuck.size() == 1 ? "worker " : "workers ", absl::StrJoin(stuck, ", "),
+                                             stuck.size() == 1 ? " is" : " are", " stuck and did not stop within ",
+                                             WorkerPool::kPatience.count(), " s"));
+}
+
+void DataPath::go_on() {
+  left_behind_ = false;
+  workers_->go_on();
+}
+
+void DataPath::end() {
+  // With a worker left behind, flows are as after a kill.
+  if (!left_behind_ && storage_) storage_->file()->end();
+  keeper_.dismiss();
+}
+
+/// The workers that have stopped count no more.
+void DataPath::carry_counters() {
+  if (!workers_) return;
+  const std::vector<WorkerCounters> counters = workers_->counters();
+  for (std::size_t i = 0; i < counters.size(); ++i) {
+    carried_[i].add(counters[i]);
+    carried_[i].flows = 0;  // that is no count of what was
+  }
+}
+
+std::vector<WorkerMonitor::Report> DataPath::reports() const {
+  std::vector<WorkerMonitor::Report> reports = monitor_->reports();
+  for (std::size_t i = 0; i < reports.size(); ++i) reports[i].counters.add(carried_[i]);
+  return reports;
+}
+
+void DataPath::log_totals() const {
+  WorkerCounters totals;
+  for (const WorkerCounters& worker : carried_) totals.add(worker);
+  if (workers_) {
+    for (const WorkerCounters& worker : workers_->counters()) totals.add(worker);
+  }
+  std::string line =
+      absl::StrCat("totals: packets read ", totals.packets_read, " (", totals.super_packets_read,
+                   " super-packets), written ", totals.packets_written, ", bytes read ", totals.bytes_read,
+                   ", flows opened ", totals.engine.flows_opened, ", evicted ", totals.engine.flows_evicted,
+                   ", handed off ", totals.engine.actions[static_cast<std::size_t>(Action::hand_off)]);
+  if (totals.hand_off_full > 0) absl::StrAppend(&line, ", lost between workers ", totals.hand_off_full);
+  if (totals.write_failures > 0) absl::StrAppend(&line, ", refused by the TUN ", totals.write_failures);
+  for (std::size_t i = 1; i < kReasonCount; ++i) {
+    if (totals.engine.reasons[i] == 0) continue;
+    absl::StrAppend(&line, ", ", std::string(name_of(static_cast<Reason>(i))), " ", totals.engine.reasons[i]);
+  }
+  log_info(line);
+}
+
+}  // namespace vipgate

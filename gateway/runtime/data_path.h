@@ -1,0 +1,95 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+
+#include "absl/status/status.h"
+#include "device/tun.h"
+#include "runtime/flow_storage.h"
+#include "runtime/keeper.h"
+#include "runtime/worker_monitor.h"
+#include "runtime/worker_pool.h"
+#include "vipgate/engine.h"
+
+namespace vipgate {
+
+/// What packets go through, as one thing: the TUN, the flows, the workers between them, and who watches over these. It
+/// follows the rules that it is given and knows neither the configuration nor the rest of the kernel. To be used on the
+/// control thread.
+///
+/// open_device(), open_flows(), prepare(), start(); and after a stop() again prepare() and start(), over the same
+/// flows.
+class DataPath {
+ public:
+  struct Options {
+    std::string device;
+    std::uint32_t workers = 1;
+    bool offload = true;
+  };
+  /// `on_failure` is called, on the control thread, when a worker has lost its queue: once for all workers of a
+  /// prepare().
+  DataPath(boost::asio::io_context& context, Options options, std::function<void(const std::string&)> on_failure);
+
+  /// Makes the TUN, attaches to the one that is there, or gets its queues from the keeper of a killed predecessor.
+  absl::Status open_device();
+  /// Whether open_device() has made it.
+  bool made_device() const { return tun_->created(); }
+  /// Has the keeper hold the queues, when the device is set up. Without a keeper all works; that is logged.
+  void keep_queues();
+  /// The same device anew when it was deleted; after stop().
+  absl::Status make_device_anew();
+
+  absl::Status open_flows(const FlowFileOptions& options);
+
+  /// Makes the workers, which take over the flows that are there, and decide by `ruleset`; no packet moves yet. The
+  /// ruleset must not have counted flows before.
+  void prepare(const std::shared_ptr<const Ruleset>& ruleset);
+  void start();
+  /// Every packet that was read has been written, and none is read from then on. Unavailable, when a worker is stuck:
+  /// go_on(), or end.
+  absl::Status stop();
+  /// The last stop() has failed: this object can be destroyed only when the worker has come to itself.
+  bool has_left_worker_behind() const { return left_behind_; }
+  /// After stop(), when nobody else has touched the flows.
+  void go_on();
+  /// At the orderly end, after stop(): flows are as they shall be left, and nobody keeps the device any more.
+  void end();
+
+  void set_ruleset(const std::shared_ptr<const Ruleset>& ruleset) { workers_->set_ruleset(ruleset); }
+  std::size_t workers() const { return options_.workers; }
+  std::size_t max_flows() const { return storage_->memory().capacity; }
+
+  /// As WorkerMonitor.
+  std::vector<std::string> check() { return monitor_->check(WorkerMonitor::Clock::now()); }
+  void refresh(std::function<void()> done) { monitor_->refresh(std::move(done)); }
+  /// By worker, with what earlier workers in its place have counted.
+  std::vector<WorkerMonitor::Report> reports() const;
+
+  void log_totals() const;
+
+ private:
+  void adopt_flows();
+  void carry_counters();
+
+  boost::asio::io_context& context_;
+  Options options_;
+  std::function<void(const std::string&)> on_failure_;
+  Keeper keeper_;
+  std::optional<TunDevice> tun_;
+  std::optional<FlowStorage> storage_;
+  std::unique_ptr<WorkerPool> workers_;
+  std::optional<WorkerMonitor> monitor_;
+  std::vector<WorkerCounters> carried_;  ///< by worker: what those before have counted
+  std::uint64_t course_ = 0;             ///< counts prepare(): failures of earlier workers are old news
+  bool prepared_before_ = false;         ///< by this process
+  bool left_behind_ = false;             ///< a worker is stuck
+};
+
+}  // namespace vipgate
