@@ -14,6 +14,7 @@ struct RunCommand {
   std::string config_file = kDefaultConfigFile;
   std::optional<std::uint64_t> seed;
   bool standby = false;
+  bool takeover = false;
 };
 ExitCode run(const RunCommand& command);
 

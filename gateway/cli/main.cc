@@ -10,7 +10,8 @@ constexpr const char* kRunFooter = R"(It creates the TUN, routes every VIP to it
   SIGHUP           read the configuration again; a bad one changes nothing
 
 Example:
-  vipgate run --config /etc/vipgate/vipgate.json)";
+  vipgate run --config /etc/vipgate/vipgate.json
+  vipgate run --takeover --config /etc/vipgate/vipgate.json    after an upgrade)";
 
 constexpr const char* kCleanFooter =
     R"(Routes, rules, announcements and the TUN of a killed gateway stay, for the next one to take over. Where none will come,
@@ -77,10 +78,13 @@ int main(int argc, char** argv) {
   auto* run_app = app.add_subcommand("run", "Start the gateway, in the foreground");
   run_app->footer(kRunFooter);
   run_app->add_option("--config", run_command.config_file, "Configuration file")->capture_default_str();
-  run_app->add_option("--seed", run_command.seed,
-                      "Choose source ports repeatably, as `replay --seed` does; for recordings");
-
+  auto* seed = run_app->add_option("--seed", run_command.seed,
+                                   "Choose source ports repeatably, as `replay --seed` does; for recordings");
   run_app->add_flag("--standby", run_command.standby, "Announce nothing until `vipgate activate`");
+  run_app
+      ->add_flag("--takeover", run_command.takeover,
+                 "Take the place of the running gateway without losing a packet; start as usual where there is none")
+      ->excludes(seed);
 
   CleanCommand clean_command;
   auto* clean_app = app.add_subcommand("clean", "Take back what a killed gateway has left in the kernel");

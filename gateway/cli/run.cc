@@ -30,7 +30,11 @@ ExitCode run(const RunCommand& command) {
   if (!kernel.ok()) return report(kernel.status());
   boost::asio::io_context context(1);
   const std::string socket = loaded.config->control.socket;
-  Gateway gateway(context, {.config_file = command.config_file, .seed = command.seed, .standby = command.standby},
+  Gateway gateway(context,
+                  {.config_file = command.config_file,
+                   .seed = command.seed,
+                   .standby = command.standby,
+                   .takeover = command.takeover},
                   *std::move(loaded.config), **kernel);
   absl::Status status;
   {

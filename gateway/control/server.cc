@@ -131,11 +131,13 @@ class Server::Listener : public std::enable_shared_from_this<Server::Listener> {
       (void)::unlink(path.c_str());
     }
     Error error;
+    if (acceptor_.is_open()) acceptor_.close(error);
     acceptor_.open(Local(), error);
     const mode_t mask = ::umask(0177);  // from its first moment on, nobody else can connect
     if (!error) acceptor_.bind(Local::endpoint(path), error);
     ::umask(mask);
     if (!error) path_ = path;
+    if (::lstat(path.c_str(), &found) == 0) inode_ = found.st_ino;
     if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
     if (error) {
       return absl::UnavailableError(absl::StrCat("cannot make the control socket ", path, ": ", error.message(),
@@ -149,7 +151,10 @@ class Server::Listener : public std::enable_shared_from_this<Server::Listener> {
     Error ignored;
     acceptor_.close(ignored);
     pause_.cancel();
-    if (!path_.empty()) (void)::unlink(path_.c_str());
+    struct stat found {};
+    // A gateway that took this one's place has a socket of its own there.
+    const bool own = !path_.empty() && ::lstat(path_.c_str(), &found) == 0 && found.st_ino == inode_;
+    if (own) (void)::unlink(path_.c_str());
   }
 
  private:
@@ -173,6 +178,7 @@ class Server::Listener : public std::enable_shared_from_this<Server::Listener> {
   asio::steady_timer pause_;
   GatewayControl& gateway_;
   std::string path_;
+  ino_t inode_ = 0;  ///< of the socket at the path
   std::shared_ptr<std::size_t> clients_ = std::make_shared<std::size_t>(0);
 };
 

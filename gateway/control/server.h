@@ -22,11 +22,12 @@ inline constexpr std::size_t kMaxBody = 65536;
 class Server {
  public:
   Server(boost::asio::io_context& context, GatewayControl& gateway);
-  /// Removes the socket. Clients that are still there are served no more.
+  /// Removes the socket, unless somebody else has put another one in its place. Clients that are still there are served
+  /// no more.
   ~Server();
 
-  /// Makes the socket (mode 0600), and the folder it is in; replaces one that a killed predecessor left. The caller has
-  /// made sure that no other gateway runs.
+  /// Makes the socket (mode 0600), and the folder it is in; replaces one that a killed predecessor left, or one of its
+  /// own. The caller has made sure that no other gateway runs, or that it is to be replaced.
   absl::Status listen(const std::string& path);
 
  private:

@@ -13,7 +13,7 @@
 namespace vipgate {
 namespace {
 
-constexpr std::size_t kMaxText = 256;
+constexpr std::size_t kMaxText = 8192;
 constexpr std::size_t kControlSize = CMSG_SPACE(kMaxPassedDescriptors * sizeof(int));
 
 struct Address {

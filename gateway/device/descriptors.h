@@ -22,7 +22,7 @@ struct DescriptorMessage {
 };
 
 absl::Status send_message(const UniqueFd& socket, std::string_view text, std::span<const int> descriptors = {});
-/// Waits for one message. Longer texts than 256 bytes are cut off.
+/// Waits for one message. Longer texts than 8,192 bytes are cut off.
 absl::StatusOr<DescriptorMessage> receive_message(const UniqueFd& socket);
 
 /// A socket that listens under an abstract name, one per name and network namespace; AlreadyExists where there is one.

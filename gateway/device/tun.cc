@@ -36,6 +36,11 @@ constexpr unsigned kOffloadOld = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TS
 constexpr short kFlags = static_cast<short>(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE);
 constexpr auto kExclusive = static_cast<unsigned short>(IFF_TUN_EXCL);
 
+/// Packets that a queue holds while nobody reads it, as during a take-over: half a second at 20,000 a second. Set while
+/// the device is down: on one that is up, a change deactivates its queues and loses what comes meanwhile
+/// (dev_qdisc_change_tx_queue_len() of net/sched/sch_generic.c).
+constexpr int kQueueLength = 10000;
+
 constexpr int kMaxInterrupts = 8;
 constexpr std::chrono::milliseconds kPause{20};
 
@@ -146,6 +151,15 @@ absl::Status attach_error(int error, const std::string& name, std::size_t queue)
     default:
       return absl::ErrnoToStatus(error, absl::StrCat("cannot make or attach to ", name));
   }
+}
+
+/// A device without it works, too.
+void lengthen_queues(const std::string& name) {
+  const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request{};
+  set_name(request, name);
+  request.ifr_qlen = kQueueLength;
+  if (socket) (void)::ioctl(socket.get(), SIOCSIFTXQLEN, &request);
 }
 
 /// The settings belong to the device: an earlier owner may have left others.
@@ -302,6 +316,7 @@ absl::Status TunDevice::attach_queues(Deadline deadline) {
     }
     if (error != 0) return attach_error(error, name_, 0);
     queues_.emplace_back(*std::move(fd));
+    if (created_) lengthen_queues(name_);
   }
   if (absl::Status status = widen(options_.queues); !status.ok()) return status;
   if (absl::Status status = configure_again(); !status.ok()) return status;

@@ -1,5 +1,7 @@
 #include "runtime/data_path.h"
 
+#include <fcntl.h>
+
 #include <chrono>
 #include <utility>
 
@@ -57,6 +59,57 @@ absl::Status DataPath::open_flows(const FlowFileOptions& options) {
   if (!storage.ok()) return storage.status();
   storage_.emplace(*std::move(storage));
   return absl::OkStatus();
+}
+
+absl::Status DataPath::take_over_device(Estate& estate) {
+  auto tun = TunDevice::adopt({.name = options_.device, .queues = options_.workers, .offload = options_.offload},
+                              std::move(estate.device_lock), std::move(estate.queues));
+  if (!tun.ok()) return tun.status();
+  tun_.emplace(*std::move(tun));
+  if (estate.keeper) keeper_.take_over(std::move(estate.keeper));
+  for (std::size_t i = 0; i < estate.workers.size(); ++i) carried_[i % carried_.size()].add(estate.workers[i]);
+  log_info(absl::StrCat("took over ", tun_->name(), " with ", tun_->queues().size(),
+                        tun_->queues().size() == 1 ? " queue" : " queues", " from the running gateway",
+                        tun_->offload() == 0 ? ", offload off" : ", offload on"));
+  return absl::OkStatus();
+}
+
+absl::Status DataPath::take_over_flows(Estate& estate, const FlowFileOptions& options) {
+  auto file = FlowFile::take_over(std::move(estate.flows), options);
+  if (!file.ok()) return file.status();
+  auto storage = FlowStorage::over(*std::move(file));
+  if (!storage.ok()) return storage.status();
+  storage_.emplace(*std::move(storage));
+  return absl::OkStatus();
+}
+
+void DataPath::hand_over(Estate& estate) {
+  estate.workers = carried_;
+  const std::vector<WorkerCounters> counters = workers_->counters();
+  for (std::size_t i = 0; i < counters.size(); ++i) estate.workers[i].add(counters[i]);
+  storage_->file()->end();
+  estate.device_lock = duplicate(tun_->lock());
+  estate.flows = duplicate(storage_->file()->descriptor());
+  estate.keeper = duplicate(keeper_.connection());
+  for (const TunQueue& queue : tun_->queues()) {
+    estate.queues.emplace_back(::fcntl(queue.fd(), F_DUPFD_CLOEXEC, 0));
+  }
+}
+
+absl::Status DataPath::take_back() {
+  storage_->file()->go_on();
+  return tun_->configure_again();
+}
+
+void DataPath::widen() {
+  const std::size_t before = tun_->queues().size();
+  if (before >= options_.workers || cannot_widen_) return;
+  if (const absl::Status status = tun_->widen(options_.workers); !status.ok()) {
+    cannot_widen_ = true;
+    log_warning(absl::StrCat("workers without a queue get their packets from others: ", std::string(status.message())));
+  }
+  for (std::size_t i = before; i < tun_->queues().size(); ++i) workers_->add_queue(i, tun_->queues()[i]);
+  keep_queues();
 }
 
 void DataPath::prepare(const std::shared_ptr<const Ruleset>& ruleset) {

@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "device/tun.h"
+#include "runtime/estate.h"
 #include "runtime/flow_storage.h"
 #include "runtime/keeper.h"
 #include "runtime/worker_monitor.h"
@@ -47,6 +48,18 @@ class DataPath {
   absl::Status make_device_anew();
 
   absl::Status open_flows(const FlowFileOptions& options);
+
+  /// In place of open_device(): goes on with the device and the counters of a gateway that hands them over. Nothing is
+  /// done to what it has set up.
+  absl::Status take_over_device(Estate& estate);
+  /// In place of open_flows().
+  absl::Status take_over_flows(Estate& estate, const FlowFileOptions& options);
+  /// What another process needs for these two; after stop().
+  void hand_over(Estate& estate);
+  /// After hand_over(), when the other process has failed; then prepare() and start().
+  absl::Status take_back();
+  /// Gives workers beyond the queues that were taken over a queue each, as soon as no packets of before wait any more.
+  void widen();
 
   /// Makes the workers, which take over the flows that are there, and decide by `ruleset`; no packet moves yet. The
   /// ruleset must not have counted flows before.
@@ -89,6 +102,7 @@ class DataPath {
   std::vector<WorkerCounters> carried_;  ///< by worker: what those before have counted
   std::uint64_t course_ = 0;             ///< counts prepare(): failures of earlier workers are old news
   bool prepared_before_ = false;         ///< by this process
+  bool cannot_widen_ = false;            ///< which was said
   bool left_behind_ = false;             ///< a worker is stuck
 };
 

@@ -252,8 +252,30 @@ absl::StatusOr<FlowFile> FlowFile::open(const FlowFileOptions& options) {
   return *std::move(file);
 }
 
+absl::StatusOr<FlowFile> FlowFile::take_over(UniqueFd fd, const FlowFileOptions& options) {
+  const absl::StatusOr<std::string> path = choose_path(options);
+  if (!path.ok()) return path.status();
+  FlowFile file;
+  file.path_ = *path;
+  file.fd_ = std::move(fd);
+  const std::string objection = objection_to(beginning_of(file.fd_), size_of(file.fd_), boot_id());
+  if (!objection.empty()) return absl::FailedPreconditionError(absl::StrCat(*path, " cannot be used, ", objection));
+  if (absl::Status status = file.map(read_flow_file_header(beginning_of(file.fd_)).file_bytes()); !status.ok()) {
+    return status;
+  }
+  file.used_ = true;
+  file.was_ended_ = file.header().in_use == 0;
+  ++file.header().starts;
+  file.header().in_use = 1;
+  return file;
+}
+
 void FlowFile::end() {
   header().in_use = 0;
+}
+
+void FlowFile::go_on() {
+  header().in_use = 1;
 }
 
 }  // namespace vipgate

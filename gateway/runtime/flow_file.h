@@ -29,6 +29,10 @@ class FlowFile {
   /// there is no room for the file: all of it is reserved, so that a full tmpfs never ends the process later.
   static absl::StatusOr<FlowFile> open(const FlowFileOptions& options);
 
+  /// Goes on with the file, and its lock, of a gateway that hands it over, whatever capacity the options want.
+  static absl::StatusOr<FlowFile> take_over(UniqueFd fd, const FlowFileOptions& options);
+
+  const UniqueFd& descriptor() const { return fd_; }
   const std::string& path() const { return path_; }
   /// Whether an earlier process may have left flows: Engine::adopt() is to be called.
   bool is_used() const { return used_; }
@@ -41,6 +45,8 @@ class FlowFile {
 
   /// All flows are as they shall be left.
   void end();
+  /// Takes back end(): they change again.
+  void go_on();
 
  private:
   FlowFile() = default;

@@ -14,7 +14,6 @@
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include "runtime/rules_diff.h"
-#include "vipgate/backend_signs.h"
 
 namespace vipgate {
 namespace {
@@ -49,19 +48,6 @@ std::string fixed_at_start(const Config& running, const Config& wanted) {
   return names;
 }
 
-/// Counts of the backends of one ruleset go on in another with the same services.
-void continue_counts(const Ruleset& earlier, const Ruleset& later) {
-  std::uint16_t index = 0;  // they are counted through all VIPs
-  for (const Vip& vip : rules_of(later).vips) {
-    for (const Service& service : vip.services) {
-      for (std::uint16_t backend = 0; backend < service.backends.size(); ++backend) {
-        continue_signs(later, index, backend, signs_of(earlier, index, backend));
-      }
-      ++index;
-    }
-  }
-}
-
 }  // namespace
 
 Gateway::Gateway(boost::asio::io_context& context, Options options, Config config, KernelInterface& kernel)
@@ -74,6 +60,7 @@ Gateway::Gateway(boost::asio::io_context& context, Options options, Config confi
       kernel_setup_(kernel, [](const std::string& line) { log_info(line); }) {}
 
 absl::Status Gateway::run(const std::function<absl::Status()>& open_doors) {
+  open_doors_ = open_doors;
   result_ = start(open_doors);
   if (result_.ok()) {
     context_.run();
@@ -83,6 +70,7 @@ absl::Status Gateway::run(const std::function<absl::Status()>& open_doors) {
       path_.log_totals();
     }
   }
+  if (!in_charge_) return result_;
   path_.end();
   kernel_setup_.restore();
   return result_;
@@ -92,32 +80,40 @@ absl::Status Gateway::start(const std::function<absl::Status()>& open_doors) {
   // Caught from here on, so that whatever is set up below is also undone.
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) signals_.add(signal);
 
-  if (absl::Status status = path_.open_device(); !status.ok()) return status;
+  if (options_.takeover) {
+    if (absl::Status status = ask_for_takeover(); !status.ok()) return status;
+  }
+  absl::Status opened = takeover_ ? path_.take_over_device(takeover_->estate()) : path_.open_device();
+  if (!opened.ok()) return opened;
   drained_.emplace(config_.flows.state_dir);
   rules_ = present_rules();
   if (absl::Status status = kernel_setup_.withdraw(unserved()); !status.ok()) return status;
   if (absl::Status status = kernel_setup_.apply(config_, tun_origin()); !status.ok()) return status;
-  path_.keep_queues();
+  if (in_charge_) path_.keep_queues();
   rules_ = present_rules();
-
-  const std::size_t capacity = config_.flows.max == 0 ? FlowStorage::default_capacity() : config_.flows.max;
-  if (absl::Status status = path_.open_flows({.state_dir = config_.flows.state_dir,
-                                              .capacity = capacity,
-                                              .seed = options_.seed,
-                                              .log = [](const std::string& line) { log_info(line); }});
-      !status.ok()) {
-    return status;
-  }
+  if (absl::Status status = open_flows(); !status.ok()) return status;
   ruleset_ = compile(rules_, generation_);
   if (absl::Status status = open_doors(); !status.ok()) return status;
+  if (takeover_) continue_signs(*ruleset_, takeover_->estate().signs);
+  started_ = takeover_ ? takeover_->estate().started : boot_time_now();
   path_.prepare(ruleset_);
-  started_ = boot_time_now();
+  if (takeover_) {
+    if (absl::Status status = takeover_->take_charge(); !status.ok()) return status;
+    in_charge_ = true;
+    kernel_setup_.take_charge();
+  }
   path_.start();
+  if (takeover_) {
+    takeover_->say_running();
+    path_.keep_queues();
+  }
+  if (absl::Status status = listen_for_takeovers(); !status.ok()) return status;
+  takeover_.reset();
   wait_for_signal();
   if (standby_) log_info("standing by: nothing is announced");
   watch();
   log_info(absl::StrCat("ready: ", config_.rules.vips.size(), config_.rules.vips.size() == 1 ? " VIP, " : " VIPs, ",
-                        path_.workers(), path_.workers() == 1 ? " worker, " : " workers, ", capacity,
+                        path_.workers(), path_.workers() == 1 ? " worker, " : " workers, ", path_.max_flows(),
                         " flows at most"));
   return absl::OkStatus();
 }
@@ -133,6 +129,15 @@ void Gateway::wait_for_signal() {
       end(absl::OkStatus());
     }
   });
+}
+
+absl::Status Gateway::open_flows() {
+  const std::size_t capacity = config_.flows.max == 0 ? FlowStorage::default_capacity() : config_.flows.max;
+  const FlowFileOptions options{.state_dir = config_.flows.state_dir,
+                                .capacity = capacity,
+                                .seed = options_.seed,
+                                .log = [](const std::string& line) { log_info(line); }};
+  return takeover_ ? path_.take_over_flows(takeover_->estate(), options) : path_.open_flows(options);
 }
 
 ReloadResult Gateway::reload() {
@@ -152,6 +157,7 @@ ReloadResult Gateway::reload() {
 
 /// Everything is checked before anything is changed: a configuration that is refused leaves the running one as it was.
 ReloadResult Gateway::load_and_apply() {
+  if (handing_over_) return {false, {"another process is taking over; reload that one"}};
   LoadResult loaded = load_config(options_.config_file);
   if (!loaded.config) return {false, std::move(loaded.errors)};
   Config& wanted = *loaded.config;
@@ -180,6 +186,7 @@ void Gateway::status(std::function<void(const GatewayStatus&)> done) {
 }
 
 absl::StatusOr<std::vector<std::string>> Gateway::drain(const std::string& backend) {
+  if (handing_over_) return absl::FailedPreconditionError("another process is taking over; ask that one");
   auto meant = drained_->add(backend, config_.rules);
   if (meant.ok()) log_info(absl::StrCat("drained: ", absl::StrJoin(*meant, ", ")));
   publish_rules();
@@ -187,6 +194,7 @@ absl::StatusOr<std::vector<std::string>> Gateway::drain(const std::string& backe
 }
 
 absl::StatusOr<std::vector<std::string>> Gateway::undrain(const std::string& backend) {
+  if (handing_over_) return absl::FailedPreconditionError("another process is taking over; ask that one");
   auto meant = drained_->remove(backend, config_.rules);
   if (meant.ok()) log_info(absl::StrCat("no longer drained: ", absl::StrJoin(*meant, ", ")));
   publish_rules();
@@ -251,7 +259,7 @@ void Gateway::renew_ruleset() {
   const auto earlier = std::exchange(ruleset_, nullptr);
   rules_ = present_rules();
   ruleset_ = compile(rules_, ++generation_);
-  continue_counts(*earlier, *ruleset_);
+  continue_signs(*ruleset_, signs_of(*earlier));
 }
 
 /// The TUN was deleted, or moved elsewhere: another one takes its place, and all flows go on.
@@ -270,11 +278,13 @@ void Gateway::bring_back_device(const std::string& why) {
 }
 
 void Gateway::watch() {
+  if (handing_over_) return;  // the other one sets up the kernel
   const Duration due = kernel_setup_.due().value_or(kWatchInterval);
   watch_timer_.expires_after(std::clamp<Duration>(due, kShortestWatchInterval, kWatchInterval));
   watch_timer_.async_wait([this](const boost::system::error_code& error) {
     if (error) return;
     for (const std::string& line : path_.check()) log_warning(line);
+    path_.widen();
     free_old_rulesets();
     const auto put_right = kernel_setup_.check();
     if (absl::IsNotFound(put_right.status())) {

@@ -18,17 +18,19 @@
 #include "runtime/drain_list.h"
 #include "runtime/kernel_setup.h"
 #include "runtime/status.h"
+#include "runtime/takeover.h"
 
 namespace vipgate {
 
 /// A running gateway: the way of its packets (DataPath), the rules on it, and what is set up in the kernel for it. Its
 /// own thread is the control thread: signals, reloading, watching the kernel, the log. Packets never wait for it.
-class Gateway final : public GatewayControl {
+class Gateway final : public GatewayControl, private TakeoverServer::Owner {
  public:
   struct Options {
     std::string config_file;            ///< read again on SIGHUP
     std::optional<std::uint64_t> seed;  ///< none: random
     bool standby = false;               ///< announce nothing until told to
+    bool takeover = false;              ///< in the place of the one that runs
   };
 
   /// `context` is run by run() and by nobody else.
@@ -50,6 +52,14 @@ class Gateway final : public GatewayControl {
 
  private:
   TunOrigin tun_origin() const { return path_.made_device() ? TunOrigin::created : TunOrigin::found; }
+  absl::StatusOr<Estate> hand_over(const TakeoverRequest& request) override;
+  void take_back(const std::string& why) override;
+  void leave() override;
+  std::string objection_to(const TakeoverRequest& request) const;
+  absl::Status ask_for_takeover();
+  absl::Status open_flows();
+  absl::Status listen_for_takeovers();
+
   absl::Status start(const std::function<absl::Status()>& open_doors);
   ReloadResult load_and_apply();
   Rules present_rules() const;
@@ -79,6 +89,11 @@ class Gateway final : public GatewayControl {
   /// Earlier ones, freed here when no worker uses them any more: to free a large one takes longer than packets wait.
   std::vector<std::shared_ptr<const Ruleset>> old_rulesets_;
   Time started_;
+  std::function<absl::Status()> open_doors_;
+  TakeoverServer takeovers_{context_, *this};
+  std::optional<Takeover> takeover_;  ///< while this process takes another one's place
+  bool in_charge_ = true;             ///< of what is set up; else another process is
+  bool handing_over_ = false;
   absl::Status watch_trouble_;  ///< why the last look at the kernel failed
   absl::Status result_;
 };

@@ -27,6 +27,13 @@ bool HandOff::push(std::size_t from, std::size_t to, const Packet& packet) {
   return true;
 }
 
+bool HandOff::has_room(std::size_t from, std::size_t packets) const {
+  for (std::size_t to = 0; to < workers_; ++to) {
+    if (queue(from, to).packets.write_available() < packets) return false;
+  }
+  return true;
+}
+
 std::unique_ptr<HandedPacket> HandOff::pop(std::size_t from, std::size_t to) {
   HandedPacket* packet = nullptr;
   if (!queue(from, to).packets.pop(packet)) return nullptr;

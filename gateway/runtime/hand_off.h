@@ -29,7 +29,8 @@ class HandedPacket {
 /// packets of one flow keep their order.
 class HandOff {
  public:
-  /// Packets in flight from one worker to another. A burst of a TUN queue's 500 packets fits.
+  /// Packets in flight from one worker to another. A worker that reads faster than
+  /// the other one takes waits for it for a while (Worker).
   static constexpr std::size_t kCapacity = 512;
 
   explicit HandOff(std::size_t workers);
@@ -40,6 +41,9 @@ class HandOff {
   /// From worker `to`'s thread.
   std::unique_ptr<HandedPacket> pop(std::size_t from, std::size_t to);
 
+  /// From worker `from`'s thread: whether so many packets can be pushed to each of the others.
+  bool has_room(std::size_t from, std::size_t packets) const;
+
   std::size_t workers() const { return workers_; }
 
  private:
@@ -48,7 +52,7 @@ class HandOff {
     ~Queue();
   };
 
-  Queue& queue(std::size_t from, std::size_t to) { return *queues_[from * workers_ + to]; }
+  Queue& queue(std::size_t from, std::size_t to) const { return *queues_[from * workers_ + to]; }
 
   std::size_t workers_;
   std::vector<std::unique_ptr<Queue>> queues_;

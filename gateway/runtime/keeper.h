@@ -5,6 +5,7 @@
 #include <chrono>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -31,6 +32,9 @@ class Keeper {
   /// The queues that the keeper of a killed predecessor has; none where there is no keeper. To be called by who is the
   /// only gateway on the device.
   std::vector<UniqueFd> take_over();
+  /// The connection to the keeper, for the gateway that takes this one's place; and that gateway goes on with it.
+  const UniqueFd& connection() const { return connection_; }
+  void take_over(UniqueFd connection) { connection_ = std::move(connection); }
   /// From now on the keeper holds these; starts one where there is none.
   absl::Status hold(std::span<const int> queues);
   /// Ends the keeper, at once.

@@ -1,5 +1,7 @@
 #include "runtime/kernel_setup.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -38,6 +40,18 @@ absl::Status unless_gone(const absl::Status& status) {
 
 }  // namespace
 
+void KernelSetup::take_over(Locks locks) {
+  guest_ = true;
+  lock_ = std::move(locks.protocol);
+  locked_protocol_ = locks.protocol_number;
+  folder_lock_ = std::move(locks.folder);
+}
+
+KernelSetup::Locks KernelSetup::copy_locks() const {
+  const auto copy = [](const UniqueFd& fd) { return UniqueFd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0)); };
+  return {.protocol = copy(lock_), .protocol_number = locked_protocol_, .folder = copy(file_->lock())};
+}
+
 absl::Status KernelSetup::apply(const Config& config, TunOrigin origin) {
   const bool first = !config_;
   if (first) {
@@ -56,7 +70,7 @@ absl::Status KernelSetup::apply(const Config& config, TunOrigin origin) {
     return status;
   }
   if (first) {
-    restore();
+    if (!guest_) restore();
     return status;
   }
   Lines undone;
@@ -87,9 +101,13 @@ absl::Status KernelSetup::begin(const Config& config, TunOrigin origin) {
   if (absl::Status status = take_lock(config.kernel.protocol); !status.ok()) return status;
   absl::StatusOr<std::string> identity = kernel_.identity();
   if (!identity.ok()) return identity.status();
-  absl::StatusOr<KernelStateFile> file = KernelStateFile::open(config.flows.state_dir);
-  if (!file.ok()) return file.status();
-  file_ = *std::move(file);
+  if (folder_lock_) {
+    file_ = KernelStateFile::take_over(config.flows.state_dir, std::move(folder_lock_));
+  } else {
+    absl::StatusOr<KernelStateFile> file = KernelStateFile::open(config.flows.state_dir);
+    if (!file.ok()) return file.status();
+    file_ = *std::move(file);
+  }
   state_ = KernelState();
   device_index_ = 0;
   if (std::optional<KernelState> found = file_->load(); found && found->identity == *identity) {

@@ -32,6 +32,19 @@ class KernelSetup {
 
   KernelSetup(KernelInterface& kernel, Log log) : kernel_(kernel), log_(std::move(log)), announcer_(kernel.arp()) {}
 
+  /// What a gateway holds while it runs.
+  struct Locks {
+    UniqueFd protocol;
+    std::uint8_t protocol_number = 0;
+    UniqueFd folder;
+  };
+  /// Before the first apply(): another gateway hands these over, and stays in charge until take_charge(). Until then an
+  /// apply() that fails leaves things as they are, for the other one to put right.
+  void take_over(Locks locks);
+  void take_charge() { guest_ = false; }
+  /// For a gateway that takes this one's place.
+  Locks copy_locks() const;
+
   /// At the start and after each reload. When the first one fails, everything is undone, a killed predecessor's
   /// leftovers included; when a later one fails, the previous state holds. `origin` counts the first time; after it the
   /// TUN's name must not change.
@@ -97,6 +110,8 @@ class KernelSetup {
 
   KernelInterface& kernel_;
   Log log_;
+  bool guest_ = false;    ///< another gateway is in charge
+  UniqueFd folder_lock_;  ///< of the other one, until file_ has it
   UniqueFd lock_;
   std::uint8_t locked_protocol_ = 0;
   std::optional<KernelStateFile> file_;

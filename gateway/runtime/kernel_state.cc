@@ -106,6 +106,10 @@ absl::StatusOr<KernelStateFile> KernelStateFile::open(const std::string& folder)
   return KernelStateFile(absl::StrCat(folder, "/", kName), std::move(lock));
 }
 
+KernelStateFile KernelStateFile::take_over(const std::string& folder, UniqueFd lock) {
+  return {absl::StrCat(folder, "/", kName), std::move(lock)};
+}
+
 std::optional<KernelState> KernelStateFile::load() const {
   std::ifstream file(path_);
   if (!file) return std::nullopt;

@@ -51,6 +51,10 @@ class KernelStateFile {
   /// Makes the folder (mode 0700) where it is missing.
   static absl::StatusOr<KernelStateFile> open(const std::string& folder);
 
+  /// Goes on with the lock of a gateway that hands it over.
+  static KernelStateFile take_over(const std::string& folder, UniqueFd lock);
+  const UniqueFd& lock() const { return lock_; }
+
   std::optional<KernelState> load() const;
   absl::Status save(const KernelState& state) const;  ///< at once or not at all
   void remove() const;

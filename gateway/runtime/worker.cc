@@ -18,6 +18,10 @@ namespace {
 /// Rounds of reading before mailbox and timers get their turn, however many packets wait.
 constexpr int kMaxRounds = 64;
 
+/// How long a worker reads nothing because another one takes nothing: longer than a busy machine keeps a thread from
+/// running, and far less than anybody would call the other one stuck.
+constexpr auto kPatienceWithPeers = std::chrono::milliseconds(50);
+
 /// Packets that the engine is given at once lie one behind the other in one piece of memory, which stays in the cache:
 /// many small ones, or a few super-packets.
 constexpr std::size_t kArenaSize = std::size_t{256} * 1024;
@@ -168,11 +172,29 @@ void Worker::wait_for_packets(std::size_t input) {
 
 void Worker::drain(std::size_t input) {
   for (int round = 0; round < kMaxRounds; ++round) {
+    if (hand_off_announced_.load()) take_handed_off();  // others wait for it, and so perhaps this one for them
+    if (waits_for_peers()) {
+      std::this_thread::yield();
+      break;
+    }
     const bool more = fill(*batch_, input);
     process(*batch_, /*handed_over=*/false);
     if (!more) return;
   }
   boost::asio::post(context_, [this, input] { drain(input); });
+}
+
+/// Whether packets had better wait in the TUN's queue, since another worker is behind with what it was handed. One that
+/// stays behind holds up nobody for long.
+bool Worker::waits_for_peers() {
+  if (!has_handed_off_) return false;
+  if (hand_off_.has_room(index_, Engine::kMaxBatch)) {
+    has_handed_off_ = false;
+    peers_are_late_.reset();
+    return false;
+  }
+  if (!peers_are_late_) peers_are_late_ = Clock::now();
+  return Clock::now() - *peers_are_late_ < kPatienceWithPeers;
 }
 
 /// Reads until the batch is full (true) or nothing is left; then the worker waits again.
@@ -212,6 +234,7 @@ void Worker::process(Batch& batch, bool handed_over) {
       send_as_it_came(packets[i], *this);
     } else if (verdict.action == Action::hand_off && (!handed_over || joined)) {
       const std::size_t owner = verdict.shard % hand_off_.workers();
+      has_handed_off_ = true;
       if (hand_off_.push(index_, owner, packets[i])) {
         peers_[owner]->wake_for_hand_off();
       } else {

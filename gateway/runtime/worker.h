@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
@@ -92,6 +93,7 @@ class Worker final : private PacketSink {
   void wait_for_packets(std::size_t input);
   void drain(std::size_t input);
   bool fill(Batch& batch, std::size_t input);
+  bool waits_for_peers();
   void process(Batch& batch, bool handed_over);
   void arm_timer(Time next);
   void write(const Packet& packet);
@@ -108,6 +110,8 @@ class Worker final : private PacketSink {
   std::unique_ptr<Batch> batch_;
   WorkerCounters counters_;
   std::atomic<bool> hand_off_announced_ = false;
+  bool has_handed_off_ = false;                      ///< since it last looked whether there is room for more
+  std::optional<Clock::time_point> peers_are_late_;  ///< since when
   boost::asio::steady_timer timer_{context_};
 
   std::mutex mutex_;

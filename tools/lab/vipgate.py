@@ -57,6 +57,25 @@ class Vipgate:
             self.process = self._lab.gateway.start(*command, stdin=-3, stdout=log, stderr=log)
         self.wait_for_log(READY, said)
 
+    def take_over(self):
+        """Starts another process that takes this one's place. Returns what both have said when the old one has ended in order."""
+        old, said = self.process, len(self.log())
+        with open(self.log_path, "a") as log:
+            command = [binary(), "run", "--takeover", "--config", self.config_path, *self._arguments]
+            self.process = self._lab.gateway.start(*command, stdin=-3, stdout=log, stderr=log)
+        self.wait_for_log(READY, said)
+        if old.wait(_PATIENCE) != 0:
+            raise LabError(f"the old process ended with {old.returncode}:\n{self.log()[said:]}")
+        return self.log()[said:]
+
+    def fail_to_take_over(self):
+        """Starts another process that shall not get this one's place. Returns its exit code and what both have said."""
+        said = len(self.log())
+        with open(self.log_path, "a") as log:
+            command = [binary(), "run", "--takeover", "--config", self.config_path]
+            other = self._lab.gateway.start(*command, stdin=-3, stdout=log, stderr=log)
+        return other.wait(_PATIENCE), self.log()[said:]
+
     def reload(self, config, says):
         """Replaces the file and sends SIGHUP; returns the log from then until it matches `says`."""
         said = len(self.log())
