@@ -353,9 +353,10 @@ DraftService read_service(const JsonValue& value, Ipv4Address vip, const Service
   return draft;
 }
 
-std::optional<bool> read_ping(std::string_view key, const JsonValue& value, Errors& errors) {
-  if (value.kind != JsonKind::string || value.text != "healthy") return read_boolean(key, value, errors);
-  add_not_built(key, value, "write true or false", errors);
+std::optional<Ping> read_ping(std::string_view key, const JsonValue& value, Errors& errors) {
+  if (value.kind == JsonKind::boolean) return value.boolean ? Ping::always : Ping::never;
+  if (value.kind == JsonKind::string && value.text == "healthy") return Ping::healthy;
+  add_mismatch(key, value, "true, false or \"healthy\"", errors);
   return std::nullopt;
 }
 

@@ -25,9 +25,6 @@ struct GatewayStatus {
   std::vector<WorkerMonitor::Report> workers;
 };
 
-/// Whether any service of the VIP has a backend that is not down.
-bool is_served(const Vip& vip);
-
 /// What became of a reload: what it changed, or what is wrong with the file, a line each.
 struct ReloadResult {
   bool accepted = false;

@@ -42,6 +42,13 @@ enum class Unmatched : std::uint8_t {
   drop,    ///< nothing
 };
 
+/// When a VIP answers echo requests.
+enum class Ping : std::uint8_t {
+  never,
+  always,
+  healthy,  ///< while the VIP is served
+};
+
 /// A reader of a protocol that carries addresses in its payload.
 enum class Helper : std::uint8_t {
   none,
@@ -119,12 +126,15 @@ struct Service {
 
 struct Vip {
   Ipv4Address address;
-  bool ping = true;
+  Ping ping = Ping::always;
   Unmatched unmatched = Unmatched::reject;
   std::vector<Service> services;
 
   bool operator==(const Vip&) const = default;
 };
+
+/// Whether any service of the VIP has a backend that is not down.
+bool is_served(const Vip& vip);
 
 /// Private hosts whose own flows leave with a VIP as source.
 struct Egress {

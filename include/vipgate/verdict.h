@@ -62,7 +62,7 @@ inline constexpr std::size_t kActionCount = 6;
   X(table_full, "no room for another flow")                                                    \
   X(ports_exhausted, "no free source port toward the backend")                                 \
   X(rate_limited, "an answer was due, but too many were sent of late")                         \
-  X(ping_disabled, "ping is switched off for this VIP")                                        \
+  X(ping_disabled, "ping is switched off for this VIP, or it is not served")                   \
   X(icmp_type, "an ICMP message that is neither echo nor an error")                            \
   X(icmp_embedded, "ICMP error that quotes no flow, or quotes it wrongly")                     \
   X(icmp_sequence, "ICMP error about data that is not in flight")                              \

@@ -72,7 +72,9 @@ Ruleset::Ruleset(Rules rules, std::uint32_t generation, const Ruleset* previous)
   for (std::size_t i = 0; i < rules_.vips.size(); ++i) {
     const auto vip = static_cast<std::uint16_t>(i);
     roles_[rules_.vips[i].address].vip = vip;
-    vip_tables_.emplace_back();
+    const Ping ping = rules_.vips[i].ping;
+    vip_tables_.emplace_back().answers_ping =
+        ping == Ping::always || (ping == Ping::healthy && is_served(rules_.vips[i]));
     for (const Service& service : rules_.vips[i].services) add_service(vip, service, predecessors);
   }
   for (VipTables& tables : vip_tables_) {
@@ -198,6 +200,13 @@ bool Ruleset::can_preserve(Ipv4Address client, Ipv4Address backend) const {
   const auto& own = rules_.host_addresses;
   if (std::find(own.begin(), own.end(), client) != own.end()) return false;
   return !share_network(rules_.connected, client, backend);
+}
+
+bool is_served(const Vip& vip) {
+  const auto is_up = [](const Backend& backend) { return backend.state != BackendState::down; };
+  return std::any_of(vip.services.begin(), vip.services.end(), [&](const Service& service) {
+    return std::any_of(service.backends.begin(), service.backends.end(), is_up);
+  });
 }
 
 std::shared_ptr<const Ruleset> compile(Rules rules, std::uint32_t generation, const Ruleset* previous) {

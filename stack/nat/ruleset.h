@@ -83,6 +83,7 @@ class Ruleset {
   bool has_helpers() const { return has_helpers_; }
 
   const Vip& vip(std::uint16_t index) const { return rules_.vips[index]; }
+  bool answers_ping(std::uint16_t vip) const { return vip_tables_[vip].answers_ping; }
   const CompiledService& service(std::uint16_t index) const { return services_[index]; }
   std::size_t service_count() const { return services_.size(); }
 
@@ -116,6 +117,7 @@ class Ruleset {
   struct VipTables {
     PortTable tcp;
     PortTable udp;
+    bool answers_ping = false;
   };
 
   class Predecessors;

@@ -27,9 +27,8 @@ TEST(Vips, Faults) {
       {"no address",
        with_vips(R"(@{"services": [{"protocol": "tcp", "port": 80, "backends": [{"address": "10.0.0.2"}]}]})"),
        "\"address\" is missing: a VIP needs"},
-      {"ping", in_vip(R"("ping": @"yes")"), "\"ping\": \"yes\" must be true or false"},
-      {"ping number", in_vip(R"("ping": @1)"), "\"ping\": 1 must be true or false"},
-      {"ping healthy", in_vip(R"("ping": @"healthy")"), "\"ping\": not built yet"},
+      {"ping", in_vip(R"("ping": @"yes")"), "\"ping\": \"yes\" must be true, false or \"healthy\""},
+      {"ping number", in_vip(R"("ping": @1)"), "\"ping\": 1 must be true, false or \"healthy\""},
       {"unmatched", in_vip(R"("unmatched": @"refuse")"), "\"refuse\" must be \"reject\" or \"drop\""},
       {"shared", in_vip(R"("shared": @true)"), "\"shared\": not built yet as true; leave it out"},
       {"shared word", in_vip(R"("shared": @"no")"), "\"no\" must be true or false"},
@@ -63,10 +62,11 @@ TEST(Vips, Addresses) {
 
 TEST(Vips, Settings) {
   Vip vip = accept(in_vip(R"("shared": false)")).rules.vips.at(0);
-  EXPECT_TRUE(vip.ping);
+  EXPECT_EQ(vip.ping, Ping::always);
   EXPECT_EQ(vip.unmatched, Unmatched::reject);
   vip = accept(in_vip(R"("ping": false, "unmatched": "drop")")).rules.vips.at(0);
-  EXPECT_FALSE(vip.ping);
+  EXPECT_EQ(vip.ping, Ping::never);
+  EXPECT_EQ(accept(in_vip(R"("ping": "healthy")")).rules.vips.at(0).ping, Ping::healthy);
   EXPECT_EQ(vip.unmatched, Unmatched::drop);
 }
 

@@ -17,9 +17,25 @@ TEST(Answer, Rfc1122_TheVipAnswersPing) {
 
 TEST(Answer, PingCanBeSwitchedOff) {
   Rules rules = rules_with({{.name = "web"}});
-  rules.vips[0].ping = false;
+  rules.vips[0].ping = Ping::never;
   World world(rules);
   EXPECT_EQ(world.send(echo_request("198.51.100.7", "203.0.113.10", 77)).verdict.reason, Reason::ping_disabled);
+}
+
+TEST(Answer, PingWhileTheVipIsServed) {
+  Rules rules = rules_with({{.name = "web"}, {.name = "mail", .port = 25}});
+  rules.vips[0].ping = Ping::healthy;
+  const auto answer = [&] {
+    World world(rules);
+    return world.send(echo_request("198.51.100.7", "203.0.113.10", 77)).verdict;
+  };
+  EXPECT_EQ(answer().action, Action::reply);
+  rules.vips[0].services[0].backends[0].state = BackendState::down;
+  EXPECT_EQ(answer().action, Action::reply) << "the other service is there";
+  rules.vips[0].services[1].backends[0].state = BackendState::down;
+  EXPECT_EQ(answer().reason, Reason::ping_disabled);
+  rules.vips[0].ping = Ping::always;
+  EXPECT_EQ(answer().action, Action::reply);
 }
 
 TEST(Answer, Rfc9293_ASynToAPortNobodyServesIsReset) {

@@ -53,7 +53,7 @@ Rules full_rules() {
 
   Vip second;
   second.address = address("203.0.113.11");
-  second.ping = false;
+  second.ping = Ping::never;
   second.unmatched = Unmatched::drop;
   second.services = {service("rest", {Protocol::tcp, Protocol::udp}, 1, "10.0.0.8")};
   second.services.back().ports = {kAllPorts};

@@ -62,7 +62,7 @@ TEST(RulesDiff, WhatComesAndGoes) {
 TEST(RulesDiff, WhatChanges) {
   Rules after = rules();
   Vip& vip = after.vips[0];
-  vip.ping = false;
+  vip.ping = Ping::never;
   vip.services[0].ports = {{80, 81}};
   vip.services[0].limits.flows = 5;
   vip.services[1].backends[1].weight = 7;
