@@ -38,12 +38,17 @@ Announcement finish(const DraftAnnouncement& draft) {
   return announcement;
 }
 
-void finish(Draft draft, Rules& rules) {
+void finish(Draft draft, Config& config) {
+  Rules& rules = config.rules;
   for (const auto& subnet : draft.subnets.entries) rules.subnets.push_back(subnet.value);
   for (const auto& entry : draft.masquerade.entries) rules.masquerade.push_back(entry.value);
   for (DraftVip& vip : draft.vips) {
     Vip& done = rules.vips.emplace_back(std::move(vip.vip));
-    for (DraftService& service : vip.services) done.services.push_back(finish(std::move(service)));
+    auto& health = config.health.emplace_back();
+    for (DraftService& service : vip.services) {
+      health.push_back(std::move(service.health));
+      done.services.push_back(finish(std::move(service)));
+    }
   }
   for (DraftEgress& entry : draft.egress) {
     rules.egress.push_back({entry.from.value, entry.as.value, std::move(entry.except)});
@@ -93,7 +98,7 @@ Config read_config(const JsonValue& root, Errors& errors) {
   if (!errors.empty()) return config;
   for (const DraftAnnouncement& announcement : draft.announcements)
     config.announcements.push_back(finish(announcement));
-  finish(std::move(draft), config.rules);
+  finish(std::move(draft), config);
   return config;
 }
 

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "config/health_check.h"
 #include "vipgate/rules.h"
 
 namespace vipgate {
@@ -47,8 +48,9 @@ struct Config {
   Flows flows;
   Kernel kernel;
   Control control;
-  std::vector<Announcement> announcements;  ///< VIPs first, each in the file's order
-  Rules rules;                              ///< without `connected` and `host_addresses`: those are the running host's
+  std::vector<Announcement> announcements;       ///< VIPs first, each in the file's order
+  std::vector<std::vector<HealthCheck>> health;  ///< by VIP and service, as in `rules`
+  Rules rules;  ///< without `connected` and `host_addresses`: those are the running host's
 };
 
 /// One thing that is wrong with a configuration, and where.

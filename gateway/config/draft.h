@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "config/health_check.h"
 #include "vipgate/rules.h"
 
 // The rules while they are checked: every value that can clash with another one knows its place.
@@ -36,6 +37,7 @@ struct DraftService {
   DraftPorts ports;
   std::optional<Placed<Ipv4Address>> masquerade;
   std::size_t helper_offset = 0;  ///< of its helper, if it has one
+  HealthCheck health;
   std::vector<DraftBackend> backends;
 };
 

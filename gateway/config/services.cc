@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "config/announce.h"
+#include "config/health.h"
 #include "config/ports.h"
 #include "config/reader.h"
 
@@ -45,26 +46,15 @@ struct ServiceKeys {
   Setting<std::vector<Ipv4Prefix>> allow;
   Setting<std::vector<Ipv4Prefix>> deny;
   Setting<Limits> limits;
+  Setting<DraftHealth> health;
   Setting<std::vector<DraftBackend>> backends;
 };
 
 constexpr std::array kServiceKeys{
-    Key{"name"},
-    Key{"protocol"},
-    Key{"port"},
-    Key{"source"},
-    Key{"masquerade"},
-    Key{"idle_timeout"},
-    Key{"balance"},
-    Key{"affinity"},
-    Key{"on_backend_down"},
-    Key{"helper"},
-    Key{"mss"},
-    Key{"allow"},
-    Key{"deny"},
-    Key{"limits"},
-    Key{"backends"},
-    Key{.name = "health", .built = false},
+    Key{"name"},         Key{"protocol"}, Key{"port"},     Key{"source"},          Key{"masquerade"},
+    Key{"idle_timeout"}, Key{"balance"},  Key{"affinity"}, Key{"on_backend_down"}, Key{"helper"},
+    Key{"mss"},          Key{"allow"},    Key{"deny"},     Key{"limits"},          Key{"backends"},
+    Key{"health"},
 };
 
 std::optional<Placed<std::string>> read_name(std::string_view key, const JsonValue& value, Errors& errors) {
@@ -219,6 +209,7 @@ ServiceKeys read_service_keys(const ObjectReader& reader) {
   keys.allow.read(reader, "allow", read_allow);
   keys.deny.read(reader, "deny", read_prefixes);
   keys.limits.read(reader, "limits", read_limits);
+  keys.health.read(reader, "health", read_health);
   keys.backends.read(reader, "backends", read_backends);
   return keys;
 }
@@ -261,6 +252,11 @@ std::string default_name(const DraftService& service, Ipv4Address vip) {
 template <typename T>
 std::optional<T> pick(Setting<T>& own, const Setting<T>& defaults) {
   return own.given ? std::move(own.value) : defaults.value;
+}
+
+template <typename T>
+const T* to_pointer(const Setting<T>& setting) {
+  return setting.value ? &*setting.value : nullptr;
 }
 
 /// What goes with TCP alone. Where it does not fit, a default is passed over, and the service's own is an error.
@@ -347,6 +343,9 @@ DraftService read_service(const JsonValue& value, Ipv4Address vip, const Service
     Backend& named = backend.backend;
     if (backend.named_at) continue;
     named.name = named.port ? Endpoint{named.address, *named.port}.to_string() : named.address.to_string();
+  }
+  if (own.health.given == own.health.value.has_value()) {
+    draft.health = pick_health(to_pointer(own.health), to_pointer(defaults.health), draft, errors);
   }
   if (own.name.value) draft.named_at = own.name.value->offset;
   draft.service.name = own.name.value ? std::move(own.name.value->value) : default_name(draft, vip);

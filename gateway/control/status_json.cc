@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "vipgate/backend_signs.h"
@@ -34,6 +35,34 @@ const char* name_of(BackendState state) {
   return "";
 }
 
+const char* name_of(Health health) {
+  switch (health) {
+    case Health::up:
+      return "up";
+    case Health::held:
+      return "held";
+    case Health::down:
+      return "down";
+  }
+  return "";
+}
+
+double seconds(Duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+Json health_json(const HealthReport& report, Time now) {
+  Json json{{"state", name_of(report.state)}, {"since_seconds", seconds(now - report.since)}};
+  if (report.held_until) json["held_seconds"] = seconds(std::max(Duration{}, *report.held_until - now));
+  if (report.last) {
+    json["result"] = report.last->reason;
+    json["latency_seconds"] = seconds(report.latency);
+  }
+  json["checks"] = report.checks;
+  json["failures"] = report.failures;
+  return json;
+}
+
 Json backend_json(const Backend& backend, const BackendSigns& signs) {
   Json json{{"name", backend.name}, {"address", backend.address.to_string()}};
   if (backend.port) json["port"] = *backend.port;
@@ -47,23 +76,25 @@ Json backend_json(const Backend& backend, const BackendSigns& signs) {
 }
 
 /// `index`: of the service in the ruleset.
-Json service_json(const Service& service, const Ruleset& ruleset, std::uint16_t index) {
+Json service_json(const Service& service, const GatewayStatus& status, std::uint16_t index) {
   Json json{{"name", service.name}, {"protocol", Json::array()}, {"port", ports_json(service)}};
   for (const Protocol protocol : service.protocols)
     json["protocol"].push_back(protocol == Protocol::tcp ? "tcp" : "udp");
   json["backends"] = Json::array();
   for (std::uint16_t i = 0; i < service.backends.size(); ++i) {
-    json["backends"].push_back(backend_json(service.backends[i], signs_of(ruleset, index, i)));
+    Json& backend =
+        json["backends"].emplace_back(backend_json(service.backends[i], signs_of(*status.ruleset, index, i)));
+    if (const auto& health = status.health.at(index).at(i)) backend["health"] = health_json(*health, status.now);
   }
   return json;
 }
 
-Json vips_json(const Ruleset& ruleset) {
+Json vips_json(const GatewayStatus& status) {
   Json json = Json::array();
   std::uint16_t service = 0;  // they are counted through all VIPs
-  for (const Vip& vip : rules_of(ruleset).vips) {
+  for (const Vip& vip : rules_of(*status.ruleset).vips) {
     Json services = Json::array();
-    for (const Service& one : vip.services) services.push_back(service_json(one, ruleset, service++));
+    for (const Service& one : vip.services) services.push_back(service_json(one, status, service++));
     json.push_back(
         {{"address", vip.address.to_string()}, {"served", is_served(vip)}, {"services", std::move(services)}});
   }
@@ -116,13 +147,13 @@ Json status_json(const GatewayStatus& status) {
   return {
       {"version", VIPGATE_VERSION},
       {"pid", ::getpid()},
-      {"uptime_seconds", std::chrono::duration<double>(status.uptime).count()},
+      {"uptime_seconds", seconds(status.uptime)},
       {"config_file", status.config_file},
       {"generation", status.generation},
       {"standby", status.standby},
       {"flows", {{"now", total.flows}, {"max", status.max_flows}}},
       {"workers", std::move(workers)},
-      {"vips", vips_json(*status.ruleset)},
+      {"vips", vips_json(status)},
       {"counters", counters_json(total)},
   };
 }

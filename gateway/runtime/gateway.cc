@@ -112,10 +112,24 @@ absl::Status Gateway::start(const std::function<absl::Status()>& open_doors) {
   wait_for_signal();
   if (standby_) log_info("standing by: nothing is announced");
   watch();
+  check_health();
   log_info(absl::StrCat("ready: ", config_.rules.vips.size(), config_.rules.vips.size() == 1 ? " VIP, " : " VIPs, ",
                         path_.workers(), path_.workers() == 1 ? " worker, " : " workers, ", path_.max_flows(),
                         " flows at most"));
   return absl::OkStatus();
+}
+
+void Gateway::check_health() {
+  const auto write = [](LogLevel level, const std::string& line) {
+    level == LogLevel::warning ? log_warning(line) : log_info(line);
+  };
+  health_.emplace(
+      context_, HealthMonitor::Options{},
+      BackendHealth::Hooks{.changed = [this] { publish_rules(); },
+                           .signs = [this](std::uint16_t service,
+                                           std::uint16_t backend) { return signs_of(*ruleset_, service, backend); },
+                           .write = write});
+  health_->set_config(config_);
 }
 
 void Gateway::wait_for_signal() {
@@ -168,18 +182,23 @@ ReloadResult Gateway::load_and_apply() {
     return {false, {std::string(status.message())}};
   }
   ReloadResult result{true, describe_changes(config_.rules, wanted.rules)};
+  if (result.lines.empty() && wanted.health != config_.health) result.lines.emplace_back("health checks changed");
   config_ = std::move(wanted);
+  health_->set_config(config_);
   publish_rules();
   return result;
 }
 
 void Gateway::status(std::function<void(const GatewayStatus&)> done) {
   path_.refresh([this, done = std::move(done)] {
-    done({.uptime = boot_time_now() - started_,
+    const Time now = boot_time_now();
+    done({.now = now,
+          .uptime = now - started_,
           .config_file = options_.config_file,
           .generation = generation_,
           .standby = standby_,
           .ruleset = ruleset_,
+          .health = health_->reports(),
           .max_flows = path_.max_flows(),
           .workers = path_.reports()});
   });
@@ -235,6 +254,7 @@ Rules Gateway::present_rules() const {
       }
     }
   }
+  if (health_) health_->mark(rules);
   return rules;
 }
 

@@ -16,6 +16,7 @@
 #include "device/kernel.h"
 #include "runtime/data_path.h"
 #include "runtime/drain_list.h"
+#include "runtime/health/backend_health.h"
 #include "runtime/kernel_setup.h"
 #include "runtime/status.h"
 #include "runtime/takeover.h"
@@ -61,6 +62,7 @@ class Gateway final : public GatewayControl, private TakeoverServer::Owner {
   absl::Status listen_for_takeovers();
 
   absl::Status start(const std::function<absl::Status()>& open_doors);
+  void check_health();
   ReloadResult load_and_apply();
   Rules present_rules() const;
   Withdrawn unserved() const;
@@ -88,6 +90,7 @@ class Gateway final : public GatewayControl, private TakeoverServer::Owner {
   std::shared_ptr<const Ruleset> ruleset_;
   /// Earlier ones, freed here when no worker uses them any more: to free a large one takes longer than packets wait.
   std::vector<std::shared_ptr<const Ruleset>> old_rulesets_;
+  std::optional<BackendHealth> health_;
   Time started_;
   std::function<absl::Status()> open_doors_;
   TakeoverServer takeovers_{context_, *this};

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "runtime/health/health_report.h"
 #include "runtime/worker_monitor.h"
 #include "vipgate/engine.h"
 #include "vipgate/time.h"
@@ -16,11 +17,13 @@ namespace vipgate {
 
 /// How a gateway is at a moment.
 struct GatewayStatus {
+  Time now{};
   Duration uptime{};
   std::string config_file;
   std::uint32_t generation = 0;            ///< of the ruleset: grows with each change
   bool standby = false;                    ///< another gateway is to have the VIPs: nothing is announced
   std::shared_ptr<const Ruleset> ruleset;  ///< VIPs, services, backends and their states
+  HealthReports health;
   std::size_t max_flows = 0;
   std::vector<WorkerMonitor::Report> workers;
 };

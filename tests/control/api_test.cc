@@ -44,6 +44,12 @@ TEST_F(ApiTest, StatusTellsServicesAndSumsCounters) {
   EXPECT_EQ(status["vips"][0]["served"], true);
   EXPECT_EQ(service["backends"][0]["state"], "up");
   EXPECT_EQ(service["backends"][0]["flows"], 0);
+  EXPECT_EQ(service["backends"][0]["health"], nlohmann::json({{"state", "down"},
+                                                              {"since_seconds", 12.0},
+                                                              {"result", "connection refused"},
+                                                              {"latency_seconds", 0.002},
+                                                              {"checks", 9},
+                                                              {"failures", 3}}));
   EXPECT_EQ(service["backends"][0]["port"], 8080);
   EXPECT_EQ(service["backends"][0]["name"], "a\xEF\xBF\xBD");  // U+FFFD
 }

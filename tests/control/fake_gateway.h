@@ -24,6 +24,15 @@ class FakeGateway final : public GatewayControl {
     Rules rules;
     rules.vips = {{.address = *Ipv4Address::parse("203.0.113.10"), .services = {service}}};
     status_.ruleset = compile(std::move(rules), 3);
+    HealthReport health;
+    health.state = Health::down;
+    health.since = Time{std::chrono::seconds(60)};
+    health.last = CheckResult{CheckVerdict::failed, "connection refused"};
+    health.latency = std::chrono::milliseconds(2);
+    health.checks = 9;
+    health.failures = 3;
+    status_.health = {{health}};
+    status_.now = Time{std::chrono::seconds(72)};
     status_.generation = 3;
     status_.max_flows = 1024;
     status_.workers.resize(2);
