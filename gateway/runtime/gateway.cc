@@ -237,6 +237,7 @@ Withdrawn Gateway::unserved() const {
 }
 
 void Gateway::announce() {
+  if (handing_over_) return;
   if (const absl::Status status = kernel_setup_.withdraw(unserved()); !status.ok()) {
     log_error(std::string(status.message()));
   }
@@ -261,6 +262,7 @@ Rules Gateway::present_rules() const {
 /// Gives the workers the present rules, if they differ from those they have: the configuration or this host's addresses
 /// have changed.
 void Gateway::publish_rules() {
+  if (handing_over_) return;  // take_back() makes up for it
   Rules rules = present_rules();
   if (rules == rules_) return;
   rules_ = std::move(rules);

@@ -102,7 +102,7 @@ void Gateway::take_back(const std::string& why) {
   path_.prepare(ruleset_);
   path_.start();
   if (const absl::Status status = open_doors_(); !status.ok()) log_error(std::string(status.message()));
-  watch();
+  announce();
 }
 
 void Gateway::leave() {
