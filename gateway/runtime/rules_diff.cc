@@ -36,6 +36,7 @@ constexpr std::array kServiceAspects{
     VIPGATE_ASPECT(Service, "mss", mss),
 };
 constexpr std::array kVipAspects{
+    VIPGATE_ASPECT(Vip, "shared", shared),
     VIPGATE_ASPECT(Vip, "ping", ping),
     VIPGATE_ASPECT(Vip, "unmatched", unmatched),
 };

@@ -126,7 +126,8 @@ struct Service {
 
 struct Vip {
   Ipv4Address address;
-  Ping ping = Ping::always;
+  bool shared = false;       ///< an address of this host, too: what is no service's goes on to the host, ICMP included
+  Ping ping = Ping::always;  ///< whether the gateway answers; a shared VIP's host does itself
   Unmatched unmatched = Unmatched::reject;
   std::vector<Service> services;
 

@@ -17,6 +17,13 @@ bool is_translated(std::uint8_t protocol) {
   return number == Protocol::tcp || number == Protocol::udp || number == Protocol::icmp;
 }
 
+/// A segment or datagram that answers itself for ever (CERT CA-1997-28).
+bool is_land(const PacketView& view) {
+  if (view.protocol == Protocol::icmp) return false;
+  const Tuple tuple = tuple_of(view);
+  return tuple.source_endpoint() == tuple.destination_endpoint();
+}
+
 }  // namespace
 
 /// Fills `transit` unless the way ends here.
@@ -26,8 +33,10 @@ std::optional<Verdict> Engine::State::arrive(Packet& packet, std::optional<Trans
   Ipv4View ip = *header;
   if (is_martian(ip.source())) return drop(Reason::martian_source);
   if (is_martian(ip.destination())) return drop(Reason::martian_destination);
-  // What we send never comes back this way; whoever uses our addresses as a source is lying (LAND among them).
-  if (rules->role_of(ip.source()).is_ours()) return drop(Reason::own_source);
+  // What we send never comes back this way; whoever uses our addresses as a source is lying (LAND among them). But a
+  // shared VIP is this host, who may well be a client.
+  const AddressRole sender = rules->role_of(ip.source());
+  if (sender.is_ours() && !sender.shared) return drop(Reason::own_source);
   if (!is_translated(ip.protocol())) return foreign(ip);
   if (ip.is_fragment()) {
     if (auto verdict = gather(packet, ip, now)) return verdict;
@@ -38,11 +47,14 @@ std::optional<Verdict> Engine::State::arrive(Packet& packet, std::optional<Trans
   std::optional<QuotedPacket> quoted;
   if (view->protocol == Protocol::icmp && view->icmp.is_error()) {
     const auto parsed = QuotedPacket::parse(*view);
+    // About a protocol that is not translated, for example: the host may know.
+    if (!parsed && is_shared(ip.destination())) return Verdict{.action = Action::pass};
     if (!parsed) return drop(parsed.reason());
     quoted = *parsed;
   }
   const Protocol protocol = quoted ? quoted->protocol : view->protocol;
   const Tuple tuple = quoted ? quoted->tuple.reversed() : tuple_of(*view);
+  if (sender.shared && is_land(*view)) return drop(Reason::own_source);
   const AddressRole source = rules->role_of(tuple.source);
   const AddressRole destination = rules->role_of(tuple.destination);
   const bool serves_preserved = rules->serves_preserved(source, tuple.source_port);
@@ -69,6 +81,7 @@ std::optional<Verdict> Engine::State::gather(Packet& packet, Ipv4View& ip, Time 
 /// A packet of a protocol that is not translated. What the policy rules brought here along with flows of ours goes on
 /// unchanged, but not with a private address that egress hides.
 Verdict Engine::State::foreign(const Ipv4View& ip) const {
+  if (is_shared(ip.destination())) return {.action = Action::pass};
   const bool passes = rules->role_of(ip.source()).preserve_backend && !rules->owns(ip.destination()) &&
                       rules->find_egress(ip.source(), ip.destination()) == nullptr;
   return passes ? Verdict{.action = Action::pass} : drop(Reason::unknown_protocol);

@@ -14,7 +14,9 @@ Verdict Engine::State::begin(Transit& transit, Time now, PacketSink& sink) {
     if (const auto verdict = open_expected(transit, now, sink)) return *verdict;
   }
   if (transit.destination.is_vip()) {
-    if (transit.view.protocol == Protocol::icmp) return answer_ping(transit, now, sink);
+    const bool is_icmp = transit.view.protocol == Protocol::icmp;
+    if (is_icmp && transit.destination.shared) return {.action = Action::pass, .shard = transit.shard};
+    if (is_icmp) return answer_ping(transit, now, sink);
     const Unmatched unmatched = rules->vip(transit.destination.vip).unmatched;
     if (transit.destination.allocates(transit.tuple.destination_port)) {
       // RFC 5382 REQ-4: a SYN is not answered here, since the private host may be about to send its own.
@@ -24,6 +26,7 @@ Verdict Engine::State::begin(Transit& transit, Time now, PacketSink& sink) {
     const auto service =
         rules->find_service(transit.destination.vip, transit.view.protocol, transit.tuple.destination_port);
     if (service) return open_service(transit, *service, now, sink);
+    if (transit.destination.shared) return {.action = Action::pass, .shard = transit.shard};
     return reject(transit, Reason::no_service, unmatched, now, sink);
   }
   // A backend whose flow is gone: a RST lets it forget at once.

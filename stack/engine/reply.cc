@@ -33,11 +33,13 @@ Verdict Engine::State::refuse(const Transit& transit, Reason reason, Time now, P
   return {.action = Action::reply, .reason = reason, .shard = transit.shard};
 }
 
-/// A packet of no flow that is not for one of our addresses. What the policy rules brought here along with our flows'
+/// A packet of no flow that is not for one of our addresses, or an error for a VIP. A shared VIP's is the host's: it is
+/// told of its own flows. What the policy rules brought here along with our flows'
 /// packets goes on unchanged; what goes to our subnets must not, since it would come back at once, nor what egress
 /// would have to hide.
 Verdict Engine::State::stray(const Transit& transit, Reason reason) const {
   const Tuple& tuple = transit.tuple;
+  if (is_shared(transit.view.ip.destination())) return {.action = Action::pass, .shard = transit.shard};
   const bool brought_along = transit.source.preserve_backend || rules->has_egress(tuple.source) ||
                              transit.view.protocol == Protocol::icmp;  // of any router, and so of any host
   if (!brought_along || rules->owns(tuple.destination)) return drop(reason, transit.shard);

@@ -113,6 +113,8 @@ struct Engine::State {
 
   Duration flow_timeout(const FlowRecord& flow) const;
   void count(const Verdict& verdict);
+  /// What is for this address and no flow's goes on to the host: the policy rules do not bring it back.
+  bool is_shared(Ipv4Address address) const { return rules->role_of(address).shared; }
 
   bool owns(std::uint8_t shard) const { return shard % options.workers == options.worker; }
   Shard& shard_at(std::uint8_t shard) { return shards[shard / options.workers]; }

@@ -24,6 +24,7 @@ struct AddressRole {
   static constexpr std::uint16_t kEveryPort = 0xffff;
 
   std::uint16_t vip = kNoVip;     ///< index of the VIP
+  bool shared = false;            ///< a VIP that is this host's own address, too
   bool masquerade = false;        ///< a source address toward backends: every port is allocated by us
   bool gives_out_ports = false;   ///< a VIP whose kAllocatedPorts are: to egress flows and data connections
   bool preserve_backend = false;  ///< a backend that sees its clients' addresses: its packets to them come through us
@@ -100,8 +101,8 @@ class Ruleset {
   /// Where the backend serves what the client asked for at `port` of the VIP.
   Endpoint backend_endpoint(std::uint16_t service, std::uint16_t backend, std::uint16_t port) const;
 
-  /// Whether a client's address can be shown to the backend: not that of this host or of the backend's neighbours,
-  /// since replies to those would not come back through the gateway.
+  /// Whether a client's address can be shown to the backend: not that of this host (a shared VIP is one) or of the
+  /// backend's neighbours, since replies to those would not come back through the gateway.
   bool can_preserve(Ipv4Address client, Ipv4Address backend) const;
 
  private:
