@@ -27,7 +27,7 @@ std::string table_name(std::uint32_t table) {
       return "main";
     case 253:
       return "default";
-    case 255:
+    case kLocalTable:
       return "local";
     default:
       return absl::StrCat(table);

@@ -53,7 +53,8 @@ struct HostAddress {
   std::string to_string() const;
 };
 
-inline constexpr std::uint32_t kMainTable = 254;  // RT_TABLE_MAIN
+inline constexpr std::uint32_t kMainTable = 254;   // RT_TABLE_MAIN
+inline constexpr std::uint32_t kLocalTable = 255;  // RT_TABLE_LOCAL
 
 enum class RouteType : std::uint8_t { unicast = 1, local = 2, blackhole = 6, unreachable = 7, prohibit = 8 };  // RTN_*
 

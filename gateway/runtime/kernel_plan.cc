@@ -1,5 +1,6 @@
 #include "runtime/kernel_plan_parts.h"
 
+#include <algorithm>
 #include <set>
 #include <string>
 
@@ -41,8 +42,19 @@ absl::Status check_addresses(const Config& config, const KernelView& view) {
     }
     return absl::OkStatus();
   };
+  const auto check_shared = [&](Ipv4Address address) -> absl::Status {
+    const bool there = std::any_of(view.addresses.begin(), view.addresses.end(), [&](const HostAddress& host) {
+      return host.address == address && host.device != config.tun.name;
+    });
+    if (there) return absl::OkStatus();
+    return absl::FailedPreconditionError(
+        absl::StrCat("the shared VIP ", address.to_string(), " is no address of this host. Remedy: give it to an ",
+                     "interface ('ip address add ", address.to_string(), "/32 dev ...'), or leave \"shared\" out, ",
+                     "and vipgate has it alone"));
+  };
   for (const Vip& vip : config.rules.vips) {
-    if (absl::Status status = check(vip.address, "VIP"); !status.ok()) return status;
+    const absl::Status status = vip.shared ? check_shared(vip.address) : check(vip.address, "VIP");
+    if (!status.ok()) return status;
   }
   for (const Ipv4Address address : config.rules.masquerade) {
     if (absl::Status status = check(address, "masquerade address"); !status.ok()) return status;
@@ -70,11 +82,13 @@ absl::StatusOr<KernelPlan> plan_kernel(const Config& config, const KernelView& v
   const Backends backends = find_backends(config, view, plan);
   const EgressHosts egress = find_egress(config, view, plan);
 
+  if (absl::Status status = plan_shared(config, view, plan); !status.ok()) return status;
   PolicyRule written_back = rule_template(config, kWrittenBack);
   written_back.incoming = config.tun.name;
   written_back.table = kMainTable;
   plan.rules.push_back({written_back, "what vipgate writes back never returns to it"});
-  if (absl::Status status = plan_diversions(config, view, backends, egress, plan); !status.ok()) return status;
+  if (absl::Status status = plan_table(config, view, backends, plan); !status.ok()) return status;
+  if (absl::Status status = plan_diversions(config, backends, egress, plan); !status.ok()) return status;
   if (absl::Status status = plan_guard(config, view, backends, egress, plan); !status.ok()) return status;
   plan_sysctls(config, view, plan);
   plan_announcements(config, view, withdrawn, plan);

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "config/config.h"
 #include "device/kernel.h"
+#include "runtime/port_set.h"
 #include "vipgate/address.h"
 
 namespace vipgate {
@@ -25,6 +26,7 @@ struct KernelView {
   bool forwarding_before = false;  ///< ip_forward was on before vipgate (or a killed predecessor of it) touched it
   bool reverse_filter = false;     ///< conf.all.rp_filter is not 0
   bool ipv6 = false;               ///< the TUN can have IPv6
+  PortRange local_ports{};         ///< that this host's own programs get (ip_local_port_range); read for shared VIPs
 };
 
 /// A desired piece of kernel state and the reason for it, which goes into the log.
@@ -62,6 +64,8 @@ struct KernelPlan {
   std::optional<Wanted<HostAddress>> address{};
   std::vector<Wanted<Route>> routes{};
   std::vector<Wanted<PolicyRule>> rules{};
+  bool moves_local = false;  ///< the kernel's rule for the local table goes: one of `rules` stands for it
+  PortSet reserved_ports{};  ///< that this host's programs must not get, beside those that others have reserved
   std::vector<Wanted<ProxyNeighbour>> proxies{};  ///< on devices that are there; once nobody else has the address
   std::vector<Wanted<Sysctl>> sysctls{};          ///< last, when the guard stands
   std::vector<std::string> warnings{};

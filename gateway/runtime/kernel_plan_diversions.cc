@@ -57,19 +57,9 @@ void plan_egress(const Config& config, const EgressHosts& hosts, KernelPlan& pla
 
 }  // namespace
 
-absl::Status plan_diversions(const Config& config, const KernelView& view, const Backends& backends,
-                             const EgressHosts& egress, KernelPlan& plan) {
+absl::Status plan_diversions(const Config& config, const Backends& backends, const EgressHosts& egress,
+                             KernelPlan& plan) {
   if (!backends.any_preserve && config.rules.egress.empty()) return absl::OkStatus();
-  for (const Route& route : view.table_routes) {
-    if (is_ours(route, config, view)) continue;
-    return absl::FailedPreconditionError(
-        absl::StrCat("table ", config.kernel.table, " is used by another program (", route.to_string(),
-                     "): it would misdirect what 'preserve' and egress need. Remedy: choose another kernel.table"));
-  }
-  plan.routes.push_back(
-      {{.destination = {}, .device = config.tun.name, .table = config.kernel.table, .protocol = config.kernel.protocol},
-       "what private hosts send for 'preserve' and egress comes to vipgate"});
-
   const std::size_t others = plan.rules.size();
   PolicyRule replies = rule_template(config, kPreserve);
   replies.table = config.kernel.table;

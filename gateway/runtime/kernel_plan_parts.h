@@ -7,11 +7,12 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "config/config.h"
 #include "device/kernel.h"
 #include "runtime/kernel_plan.h"
 
-// What plan_kernel() is made of; for kernel_plan*.cc alone.
+// What plan_kernel() is made of; for kernel_plan*.cc, and what kernel_setup*.cc has to know of shared VIPs.
 namespace vipgate {
 
 // Rules of one kind share a priority: their order does not matter, and adding one renumbers none.
@@ -21,6 +22,11 @@ inline constexpr std::uint32_t kEgressException = 2;
 inline constexpr std::uint32_t kEgress = 3;
 inline constexpr std::uint32_t kErrors = 4;
 inline constexpr std::uint32_t kGuard = 5;
+
+// Those of shared VIPs stand ahead of it.
+inline constexpr std::uint32_t kSharedLocal = 1;  // distances from Config::Kernel::rule_priority
+inline constexpr std::uint32_t kShared = 2;
+inline constexpr std::uint32_t kSharedWrittenBack = 3;
 
 /// A rule of ours; `offset` is one of those above.
 PolicyRule rule_template(const Config& config, std::uint32_t offset);
@@ -37,6 +43,7 @@ std::vector<Wanted<Route>> plan_routes(const Config& config);
 absl::Status check_routes(const Config& config, const KernelView& view, const std::vector<Wanted<Route>>& routes);
 /// Whether vipgate added a route, perhaps under an earlier configuration.
 bool is_ours(const Route& route, const Config& config, const KernelView& view);
+bool is_ours(const PolicyRule& rule, const Config& config, const KernelView& view);
 
 // Announcements.
 
@@ -64,9 +71,17 @@ EgressHosts find_egress(const Config& config, const KernelView& view, KernelPlan
 
 // Rules and sysctls.
 
+/// What policy rules bring to the TUN finds a route there. An error where others use the table.
+absl::Status plan_table(const Config& config, const KernelView& view, const Backends& backends, KernelPlan& plan);
+bool has_shared_vip(const Config& config);
+absl::StatusOr<PortRange> read_local_ports(KernelInterface& kernel);
+/// Sends everything to the local table. The kernel has one such rule of its own, at priority 0.
+bool is_local_rule(const PolicyRule& rule);
+/// Served ports of shared VIPs come through the TUN.
+absl::Status plan_shared(const Config& config, const KernelView& view, KernelPlan& plan);
 /// What private hosts send comes through the TUN: replies of `preserve` services, and flows of egress.
-absl::Status plan_diversions(const Config& config, const KernelView& view, const Backends& backends,
-                             const EgressHosts& egress, KernelPlan& plan);
+absl::Status plan_diversions(const Config& config, const Backends& backends, const EgressHosts& egress,
+                             KernelPlan& plan);
 /// Other interfaces do not reach private hosts directly.
 absl::Status plan_guard(const Config& config, const KernelView& view, const Backends& backends,
                         const EgressHosts& egress, KernelPlan& plan);

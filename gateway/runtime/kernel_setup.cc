@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "runtime/kernel_plan_parts.h"
 
 namespace vipgate {
 namespace {
@@ -156,6 +157,13 @@ absl::StatusOr<KernelView> KernelSetup::read_view(const Config& config) {
       kernel_.read_sysctl(absl::StrCat("net/ipv6/conf/", config.tun.name, "/disable_ipv6"));
   if (!ipv6.ok() && !absl::IsNotFound(ipv6.status())) return ipv6.status();
   view.ipv6 = ipv6.ok();
+  absl::StatusOr<std::vector<PolicyRule>> rules = kernel_.rules();
+  if (!rules.ok()) return rules.status();
+  view.rules = *std::move(rules);
+  if (!has_shared_vip(config)) return view;
+  const absl::StatusOr<PortRange> local_ports = read_local_ports(kernel_);
+  if (!local_ports.ok()) return local_ports.status();
+  view.local_ports = *local_ports;
   return view;
 }
 
@@ -205,6 +213,7 @@ absl::Status KernelSetup::reconcile(const KernelPlan& plan, const std::string& r
   if (absl::Status status = reconcile_sysctls(plan.device_sysctls, lines); !status.ok()) return status;
   if (absl::Status status = reconcile_device(plan, lines); !status.ok()) return status;
   if (absl::Status status = reconcile_routes(plan, removed_why, lines); !status.ok()) return status;
+  if (absl::Status status = reconcile_reserved_ports(plan.reserved_ports, lines); !status.ok()) return status;
   if (absl::Status status = reconcile_rules(plan, removed_why, lines); !status.ok()) return status;
   if (absl::Status status = reconcile_sysctls(plan.sysctls, lines); !status.ok()) return status;
   return reconcile_proxies(plan, removed_why, lines);
@@ -256,6 +265,8 @@ absl::Status KernelSetup::reconcile_rules(const KernelPlan& plan, const std::str
     if (absl::Status status = kernel_.add_rule(wanted.value); !status.ok()) return status;
     lines.push_back(added(absl::StrCat("rule ", wanted.value.to_string()), plan_.rules, wanted));
   }
+  // Ahead of the removals: at every moment some rule leads to the local table.
+  if (absl::Status status = reconcile_local_rule(plan.moves_local, lines); !status.ok()) return status;
   for (const PolicyRule& rule : *rules) {
     if (has(plan.rules, rule)) continue;
     if (absl::Status status = unless_gone(kernel_.remove_rule(rule)); !status.ok()) return status;
@@ -398,6 +409,7 @@ void KernelSetup::take_back() {
   clean &= restore_proxies();
   clean &= restore_routes();
   clean &= restore_rules();
+  clean &= restore_reserved_ports();
   clean &= restore_device();
   clean &= restore_sysctls(
       true);  // when it is down again: IPv6 that is allowed again on a device that is up makes up addresses at once
@@ -443,6 +455,7 @@ bool KernelSetup::restore_routes() {
 bool KernelSetup::restore_rules() {
   const absl::StatusOr<std::vector<PolicyRule>> rules = own_rules();
   if (!rules.ok()) return logged(rules.status(), "");
+  if (!restore_local_rule()) return false;  // those that stand for it stay
   bool clean = true;
   for (const PolicyRule& rule : *rules) {
     clean &= logged(unless_gone(kernel_.remove_rule(rule)),

@@ -88,6 +88,8 @@ class KernelSetup {
   absl::Status reconcile_device(const KernelPlan& plan, Lines& lines);
   absl::Status reconcile_routes(const KernelPlan& plan, const std::string& removed_why, Lines& lines);
   absl::Status reconcile_rules(const KernelPlan& plan, const std::string& removed_why, Lines& lines);
+  absl::Status reconcile_local_rule(bool moved, Lines& lines);
+  absl::Status reconcile_reserved_ports(const PortSet& wanted, Lines& lines);
   absl::Status reconcile_sysctls(const std::vector<Wanted<Sysctl>>& wanted, Lines& lines);
   absl::Status reconcile_proxies(const KernelPlan& plan, const std::string& removed_why, Lines& lines);
   absl::Status answer_arp(Lines& lines);
@@ -99,6 +101,8 @@ class KernelSetup {
   bool restore_sysctls(bool of_device);
   bool restore_routes();
   bool restore_rules();
+  bool restore_local_rule();
+  bool restore_reserved_ports();
   bool restore_proxies();
   bool restore_device();
   /// Logs the line, or the error. False: it is still there.

@@ -46,6 +46,8 @@ std::string KernelState::to_text() const {
   if (link.mtu) absl::StrAppend(&text, "mtu ", *link.mtu, "\n");
   for (const Tag& tag : tags) absl::StrAppend(&text, "tag ", tag.protocol, " ", tag.table, "\n");
   for (const std::uint32_t table : announced_tables) absl::StrAppend(&text, "announced ", table, "\n");
+  if (local_rule) absl::StrAppend(&text, "local ", *local_rule, "\n");
+  if (!reserved_ports.empty()) absl::StrAppend(&text, "reserved ", reserved_ports.to_text(), "\n");
   for (const Value& value : values) {
     absl::StrAppend(&text, "sysctl ", value.key, " ", value.before, value.set.empty() ? "" : " ", value.set, "\n");
   }
@@ -79,6 +81,16 @@ std::optional<KernelState> KernelState::parse(const std::string& text) {
       state.tags.push_back(tag);
     } else if (word == "announced") {
       good = static_cast<bool>(words >> state.announced_tables.emplace_back());
+    } else if (word == "local") {
+      unsigned protocol = 0;
+      good = words >> protocol && protocol <= UINT8_MAX;
+      state.local_rule = static_cast<std::uint8_t>(protocol);
+    } else if (word == "reserved") {
+      std::string ports;
+      words >> ports;
+      const std::optional<PortSet> reserved = PortSet::parse(ports);
+      good = reserved.has_value();
+      if (reserved) state.reserved_ports = *reserved;
     } else if (word == "sysctl") {
       Value value;
       good = words >> value.key >> value.before && is_known_key(value.key);

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "device/kernel.h"
 #include "device/unique_fd.h"
+#include "runtime/port_set.h"
 
 namespace vipgate {
 
@@ -36,6 +37,8 @@ struct KernelState {
   std::vector<Tag> tags{};
   std::vector<std::uint32_t> announced_tables{};  ///< that others have routes in, too: the device's alone are ours
   std::vector<Value> values{};
+  std::optional<std::uint8_t> local_rule{};  ///< the rule for the local table at priority 0 went; who had added it
+  PortSet reserved_ports{};                  ///< that vipgate has added to ip_local_reserved_ports
 
   bool operator==(const KernelState&) const = default;
 

@@ -64,6 +64,8 @@ class FakeKernel final : public KernelInterface {
 
   int calls = 0;
   int failing_call = -1;         ///< this one alone fails, counted from 0
+  int dying_call = -1;           ///< from this one on nothing happens any more, as after a kill
+  bool dead = false;             ///< it came to that
   std::string failing_name;      ///< what it was
   std::vector<std::string> log;  ///< of calls that change something
 
@@ -171,6 +173,8 @@ class FakeKernel final : public KernelInterface {
 
  private:
   absl::Status step(const std::string& name) {
+    dead = dead || calls == dying_call;
+    if (dead) return ++calls, absl::InternalError("killed");
     if (calls++ != failing_call) return absl::OkStatus();
     failing_name = name;
     return absl::InternalError(absl::StrCat("refused: ", name));
