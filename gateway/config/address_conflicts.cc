@@ -55,6 +55,7 @@ struct Use {
   Ipv4Address address;
   Role role = Role::vip;
   std::size_t offset = 0;
+  bool shared = false;  // a VIP that is this host's address, too
 
   bool operator<(const Use& other) const {
     return std::tie(address, role, offset) < std::tie(other.address, other.role, other.offset);
@@ -64,7 +65,7 @@ struct Use {
 std::vector<Use> uses_of(const Draft& draft) {
   std::vector<Use> uses;
   for (const DraftVip& vip : draft.vips) {
-    if (vip.has_address) uses.push_back({vip.vip.address, Role::vip, vip.offset});
+    if (vip.has_address) uses.push_back({vip.vip.address, Role::vip, vip.offset, vip.vip.shared});
     for (const DraftService& service : vip.services) {
       for (const DraftBackend& backend : service.backends) {
         uses.push_back({backend.backend.address, Role::backend, backend.offset});
@@ -165,13 +166,20 @@ void check_egress_order(const std::vector<DraftEgress>& egress, Errors& errors) 
 
 void check_egress_vips(const Draft& draft, Errors& errors) {
   std::vector<Ipv4Address> vips;
+  std::vector<Ipv4Address> shared;
   for (const DraftVip& vip : draft.vips) {
     if (!vip.has_address) return;  // perhaps that one is meant
     vips.push_back(vip.vip.address);
+    if (vip.vip.shared) shared.push_back(vip.vip.address);
   }
   if (vips.empty()) return;  // said already
   std::sort(vips.begin(), vips.end());
   for (const DraftEgress& entry : draft.egress) {
+    if (std::find(shared.begin(), shared.end(), entry.as.value) != shared.end()) {
+      errors.add(entry.as.offset,
+                 "\"as\": " + entry.as.value.to_string() +
+                     " is a shared VIP, whose ports are this host's own; write a VIP that is not shared");
+    }
     if (std::binary_search(vips.begin(), vips.end(), entry.as.value)) continue;
     errors.add(entry.as.offset, "\"as\": " + entry.as.value.to_string() +
                                     " is no VIP of this file; write one of \"vips\", or add it there");
@@ -208,7 +216,12 @@ void check_addresses(const Draft& draft, Errors& errors) {
     }
     if (use.role != Role::backend) owner = &use;
     const PlacedPrefix* subnet = subnets.find(use.address);
-    if (use.role == Role::vip && subnets_known && subnet == nullptr) {
+    if (use.role == Role::vip && use.shared && subnet != nullptr) {
+      errors.add(use.offset, "\"address\": the shared VIP " + use.address.to_string() + " lies in the tun's subnet " +
+                                 subnet->value.to_string() + " (" + errors.place(subnet->offset) +
+                                 "), which this host's own address must not; take it out of the subnet");
+    }
+    if (use.role == Role::vip && !use.shared && subnets_known && subnet == nullptr) {
       errors.add(use.offset, "\"address\": " + use.address.to_string() +
                                  " lies in no subnet of the tun (\"subnet\" at " +
                                  errors.place(draft.subnets.entries.front().offset) + "); add its prefix there, or " +

@@ -1,5 +1,6 @@
 #include "config/config.h"
 
+#include <algorithm>
 #include <array>
 #include <exception>
 #include <utility>
@@ -75,12 +76,14 @@ Config read_config(const JsonValue& root, Errors& errors) {
   if (const JsonValue* schema = reader.find("$schema"); schema != nullptr && schema->kind != JsonKind::string) {
     add_mismatch("$schema", *schema, "a string", errors);
   }
-  if (const JsonValue* tun =
-          reader.require("tun", R"(a section with the VIPs' prefix: "tun": { "subnet": "203.0.113.8/29" })")) {
-    read_tun(*tun, config.tun, draft.subnets, errors);
-  }
-  if (const JsonValue* masquerade = reader.find("masquerade")) read_masquerade(*masquerade, draft, errors);
   draft.vips = read_vips(reader.require("vips", "a list of VIPs"), reader.find("defaults"), errors);
+  const bool needs_subnet = draft.vips.empty() || std::any_of(draft.vips.begin(), draft.vips.end(),
+                                                              [](const DraftVip& vip) { return !vip.vip.shared; });
+  const JsonValue* tun =
+      needs_subnet ? reader.require("tun", R"(a section with the VIPs' prefix: "tun": { "subnet": "203.0.113.8/29" })")
+                   : reader.find("tun");
+  if (tun != nullptr) read_tun(*tun, needs_subnet, config.tun, draft.subnets, errors);
+  if (const JsonValue* masquerade = reader.find("masquerade")) read_masquerade(*masquerade, draft, errors);
   if (const JsonValue* egress = reader.find("egress")) read_egress(*egress, draft.egress, errors);
   if (const JsonValue* flows = reader.find("flows")) read_flows(*flows, config.flows, errors);
   if (const JsonValue* timeouts = reader.find("timeouts")) read_timeouts(*timeouts, config.rules.timeouts, errors);

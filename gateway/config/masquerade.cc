@@ -63,6 +63,16 @@ void add_default(Draft& draft, Errors& errors) {
       return;
     }
   }
+  if (!draft.subnets.given && !draft.vips.empty()) {  // every VIP is shared, else it is said already
+    const bool all_shared =
+        std::all_of(draft.vips.begin(), draft.vips.end(), [](const DraftVip& vip) { return vip.vip.shared; });
+    if (all_shared) {
+      errors.add(
+          draft.vips.front().offset,
+          "\"address\": backends need an address to answer to, and without a \"subnet\" of the tun there is none; "
+          "name an unused address in \"masquerade\", such as \"masquerade\": [\"10.0.0.250\"]");
+    }
+  }
   if (draft.subnets.entries.empty() || !draft.subnets.whole) return;  // said already
   errors.add(
       draft.subnets.entries.front().offset,

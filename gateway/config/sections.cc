@@ -105,13 +105,15 @@ std::optional<Timeouts> read_profile(std::string_view key, const JsonValue& valu
 
 }  // namespace
 
-void read_tun(const JsonValue& value, Config::Tun& tun, DraftList<Ipv4Prefix>& subnets, Errors& errors) {
+void read_tun(const JsonValue& value, bool needs_subnet, Config::Tun& tun, DraftList<Ipv4Prefix>& subnets,
+              Errors& errors) {
   static constexpr std::array kKeys{Key{"name"}, Key{"subnet"}, Key{"mtu"}, Key{"workers"}, Key{"offload"}};
   const ObjectReader reader("\"tun\"", value, kKeys, errors);
   reader.set(tun.name, "name", read_interface_name);
-  if (const JsonValue* subnet = reader.require("subnet", "the prefix of the VIPs, such as \"203.0.113.8/29\"")) {
-    read_subnets(*subnet, subnets, errors);
-  }
+  const JsonValue* subnet = needs_subnet
+                                ? reader.require("subnet", "the prefix of the VIPs, such as \"203.0.113.8/29\"")
+                                : reader.find("subnet");
+  if (subnet != nullptr) read_subnets(*subnet, subnets, errors);
   reader.set(tun.mtu, "mtu", read_integer, IntegerRange{576, 65535});
   reader.set(tun.workers, "workers", read_auto, IntegerRange{1, 64});
   reader.set(tun.offload, "offload", read_boolean);

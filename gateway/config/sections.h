@@ -11,7 +11,9 @@
 // The sections of the file that stand for themselves. What clashes with other sections is found later: conflicts.h.
 namespace vipgate::config {
 
-void read_tun(const JsonValue& value, Config::Tun& tun, DraftList<Ipv4Prefix>& subnets, Errors& errors);
+/// `needs_subnet`: some VIP is not an address of this host.
+void read_tun(const JsonValue& value, bool needs_subnet, Config::Tun& tun, DraftList<Ipv4Prefix>& subnets,
+              Errors& errors);
 void read_egress(const JsonValue& value, std::vector<DraftEgress>& egress, Errors& errors);
 void read_flows(const JsonValue& value, Config::Flows& flows, Errors& errors);
 void read_timeouts(const JsonValue& value, Timeouts& timeouts, Errors& errors);

@@ -363,6 +363,33 @@ std::optional<Unmatched> read_unmatched(std::string_view key, const JsonValue& v
   return read_choice<Unmatched>(key, value, {{"reject", Unmatched::reject}, {"drop", Unmatched::drop}}, errors);
 }
 
+/// The host has a shared VIP, and answers at it, already: only ports of it can be taken.
+void check_shared(const ObjectReader& reader, const DraftVip& draft, Errors& errors) {
+  if (const JsonValue* announce = reader.find("announce")) {
+    errors.add(
+        announce->offset,
+        "\"announce\": a shared VIP is this host's own address, which its neighbours know already; leave it out");
+  }
+  if (const JsonValue* ping = reader.find("ping"); ping != nullptr && !draft.vip.ping) {
+    errors.add(
+        ping->offset,
+        "\"ping\": this host itself answers at a shared VIP; leave it out, and forbid it in the host's firewall");
+  }
+  for (const DraftService& service : draft.services) {
+    if (service.ports.wildcard) {
+      errors.add(service.ports.ranges.front().offset,
+                 "\"port\": \"*\" would take every port of this host's own address, and nobody could log in any more; "
+                 "name the ports that a shared VIP serves");
+    }
+    if (service.service.helper != Helper::none) {
+      errors.add(service.helper_offset,
+                 "\"helper\": data connections need ports of the VIP, and those of the shared VIP " +
+                     draft.vip.address.to_string() +
+                     " are this host's; use a VIP that is not shared, or write \"helper\": \"none\" at its services");
+    }
+  }
+}
+
 DraftVip read_vip(const JsonValue& value, const ServiceKeys& defaults, Errors& errors) {
   static constexpr std::array kKeys{Key{"address"}, Key{"ping"},     Key{"unmatched"},
                                     Key{"shared"},  Key{"services"}, Key{"announce"}};
@@ -379,8 +406,7 @@ DraftVip read_vip(const JsonValue& value, const ServiceKeys& defaults, Errors& e
   reader.set(draft.vip.ping, "ping", read_ping);
   reader.set(draft.vip.unmatched, "unmatched", read_unmatched);
   reader.set(draft.announcement, "announce", read_announce);
-  bool shared = false;
-  reader.set(shared, "shared", read_false);
+  reader.set(draft.vip.shared, "shared", read_boolean);
 
   const JsonValue* services = reader.require("services", "a list of services");
   if (services == nullptr) return draft;
@@ -393,6 +419,7 @@ DraftVip read_vip(const JsonValue& value, const ServiceKeys& defaults, Errors& e
   for (const JsonValue& service : services->items) {
     draft.services.push_back(read_service(service, draft.vip.address, defaults, errors));
   }
+  if (draft.vip.shared) check_shared(reader, draft, errors);
   return draft;
 }
 

@@ -30,7 +30,6 @@ TEST(Vips, Faults) {
       {"ping", in_vip(R"("ping": @"yes")"), "\"ping\": \"yes\" must be true, false or \"healthy\""},
       {"ping number", in_vip(R"("ping": @1)"), "\"ping\": 1 must be true, false or \"healthy\""},
       {"unmatched", in_vip(R"("unmatched": @"refuse")"), "\"refuse\" must be \"reject\" or \"drop\""},
-      {"shared", in_vip(R"("shared": @true)"), "\"shared\": not built yet as true; leave it out"},
       {"shared word", in_vip(R"("shared": @"no")"), "\"no\" must be true or false"},
       {"unknown", in_vip(R"(@"service": [])"), "did you mean \"services\"?"},
       {"duplicate", in_vip("#\"ping\": true,\n@\"ping\": true"), "duplicate key \"ping\""},
