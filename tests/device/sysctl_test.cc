@@ -16,6 +16,17 @@ NAMESPACE_TEST(Sysctl, writes_and_reads) {
   EXPECT_EQ(read_sysctl("net/ipv4/ip_forward").value(), "1");
 }
 
+NAMESPACE_TEST(Sysctl, a_value_is_read_whole_and_can_be_emptied) {
+  const std::string key = "net/ipv4/ip_local_reserved_ports";
+  std::string ports;
+  for (int port = 1001; port < 2000; port += 2) ports += (ports.empty() ? "" : ",") + std::to_string(port);
+  ASSERT_GT(ports.size(), 2000U);
+  ASSERT_TRUE(write_sysctl(key, ports).ok());
+  EXPECT_EQ(read_sysctl(key).value(), ports);
+  ASSERT_TRUE(write_sysctl(key, "").ok());
+  EXPECT_EQ(read_sysctl(key).value(), "");
+}
+
 NAMESPACE_TEST(Sysctl, device_names_may_have_dots) {
   shell("ip link add eth0.100 type veth peer name peer0");
   EXPECT_TRUE(read_sysctl("net/ipv4/conf/eth0.100/rp_filter").ok());
