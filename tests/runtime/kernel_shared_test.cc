@@ -208,6 +208,24 @@ TEST_F(KernelSharedTest, each_failing_call_is_reported_and_everything_undone) {
   EXPECT_GT(failures, 30);
 }
 
+TEST_F(KernelSharedTest, a_reload_that_fails_changes_nothing) {
+  int failures = 0;
+  for (int n = 0;; ++n, ++failures) {
+    FakeKernel kernel = host_with_tun();
+    const auto setup = make(kernel);
+    ASSERT_TRUE(setup->apply(unshared(), TunOrigin::created).ok());
+    const std::vector<std::string> before = kernel.state();
+    kernel.failing_call = kernel.calls + n;
+    const absl::Status status = setup->apply(config(), TunOrigin::created);
+    if (kernel.failing_name.empty()) break;
+    EXPECT_FALSE(status.ok()) << kernel.failing_name;
+    EXPECT_EQ(kernel.state(), before) << "after " << kernel.failing_name;
+    setup->restore();
+    EXPECT_EQ(kernel.state(), bare_host().state()) << "after " << kernel.failing_name;
+  }
+  EXPECT_GT(failures, 30);
+}
+
 TEST_F(KernelSharedTest, what_cannot_be_undone_is_left_for_the_next_start) {
   int failures = 0;
   for (int n = 0;; ++n) {
