@@ -370,7 +370,7 @@ void check_shared(const ObjectReader& reader, const DraftVip& draft, Errors& err
         announce->offset,
         "\"announce\": a shared VIP is this host's own address, which its neighbours know already; leave it out");
   }
-  if (const JsonValue* ping = reader.find("ping"); ping != nullptr && !draft.vip.ping) {
+  if (const JsonValue* ping = reader.find("ping"); ping != nullptr && draft.vip.ping != Ping::always) {
     errors.add(
         ping->offset,
         "\"ping\": this host itself answers at a shared VIP; leave it out, and forbid it in the host's firewall");

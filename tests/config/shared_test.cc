@@ -22,7 +22,7 @@ std::string in_shared_service(const std::string& port, const std::string& member
 TEST(Shared, NeedsNoSubnet) {
   const Config config = accept(shared(""));
   EXPECT_TRUE(config.rules.vips.at(0).shared);
-  EXPECT_TRUE(config.rules.vips.at(0).ping);
+  EXPECT_EQ(config.rules.vips.at(0).ping, Ping::always);
   EXPECT_THAT(config.rules.subnets, testing::IsEmpty());
   EXPECT_EQ(config.tun.name, "tun0");
   EXPECT_THAT(config.announcements, testing::IsEmpty());

@@ -16,7 +16,7 @@ constexpr const char* kVipItself = "203.0.113.10:50000";  // a program of the ho
 Rules shared(SourceMode source = SourceMode::masquerade) {
   Rules rules = rules_with({{.name = "web", .source = source}});
   rules.vips[0].shared = true;
-  rules.vips[0].ping = false;  // not looked at
+  rules.vips[0].ping = Ping::never;  // not looked at
   return rules;
 }
 
