@@ -79,10 +79,14 @@ def halted(thread):
 
 
 def thread_called(process, name):
-    for thread in os.listdir(f"/proc/{process.pid}/task"):
-        with open(f"/proc/{process.pid}/task/{thread}/comm") as comm:
-            if comm.read().strip() == name:
-                return int(thread)
+    """Waits until a thread has the name: each gives itself its own."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        for thread in os.listdir(f"/proc/{process.pid}/task"):
+            with open(f"/proc/{process.pid}/task/{thread}/comm") as comm:
+                if comm.read().strip() == name:
+                    return int(thread)
+        time.sleep(0.01)
     raise AssertionError(f"no thread {name}")
 
 
