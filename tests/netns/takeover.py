@@ -91,7 +91,7 @@ class Takeover(case.Case):
 
     @case.vipgate_only
     def test_nothing_is_lost_or_overtaken(self):
-        count = case.scaled(200)
+        count = 2 * case.scaled(100)
         with self.running() as (lab, gateway):
             digest = files.write_random(lab.path("www/file"), 800_000)
             os.makedirs(lab.path("got"))
