@@ -32,8 +32,7 @@ HOST2, HOST3, HOST4 = HOSTS.values()
 RESTARTS = case.scaled(20)
 MEAN_PAUSE = 0.8  # seconds between restarts
 RATE = 48 << 10  # bytes per second of one transfer
-LASTS = RESTARTS * (MEAN_PAUSE + 0.7) + 2  # seconds of a transfer: as long as the restarts, on a machine that has time for them
-SIZE = int(RATE * LASTS)
+SIZE = int(RATE * (RESTARTS * (MEAN_PAUSE + 0.7) + 2))  # lasts as long as the restarts, or nearly: curl's rate is not exact
 DOWNLOADS, PRESERVED, UPLOADS, EGRESS, SESSIONS = (case.scaled(count) for count in (80, 40, 40, 30, 10))
 SOCKETS = 10
 PATIENCE = 120
@@ -234,8 +233,7 @@ class Restart(case.Case):
         sessions = [Session(lab.client, ftp_digest) for _ in range(SESSIONS)]
         datagrams = Datagrams(lab.client)
         time.sleep(1.5)  # all have begun
-        adopted, pauses = self.restart_often(gateway, time.monotonic() + LASTS - 3)
-        self.assertTrue(all(one.running() for one in transfers), "the transfers were over before the restarts")
+        adopted, pauses = self.restart_often(gateway, lambda: all(one.running() for one in transfers))
         self.assertGreaterEqual(len(adopted), RESTARTS // 2)
         trouble = [what for what in (one.finish() for one in (*transfers, *sessions)) if what]
         silent = datagrams.finish()
@@ -305,12 +303,13 @@ class Restart(case.Case):
                     print(f"{took_over} flows taken over in {took} ms, first packet after {1000 * first:.0f} ms ",
                           end="", file=sys.stderr, flush=True)
 
-    def restart_often(self, gateway, deadline):
-        """Kills the gateway, or ends it in order, at random moments. Returns how many flows each start took over, and how long it took."""
+    def restart_often(self, gateway, going):
+        """Kills the gateway, or ends it in order, at random moments, while `going()`. Returns how many flows each start took over, and
+        how long it took."""
         adopted, pauses = [], []
         for index in range(RESTARTS):
             time.sleep(random.uniform(0, 2 * MEAN_PAUSE))
-            if time.monotonic() > deadline:
+            if not going():
                 break
             said = len(gateway.log())
             if index % 5 == 4:
