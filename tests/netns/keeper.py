@@ -97,6 +97,7 @@ class Keeper(case.Case):
             gateway = Vipgate(lab, settings(workers=2))
             gateway.start()
             gateway.kill()
+            keeper_of(lab)
             began = time.monotonic()
             while keepers(lab) and time.monotonic() - began < 60:
                 time.sleep(0.2)
