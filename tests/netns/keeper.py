@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import socket
+import stat
 import sys
 import time
 
@@ -14,6 +15,7 @@ from lab import case, config, servers
 from lab.lab import HOSTS, VIP, Lab
 from lab.vipgate import Vipgate
 
+NULL, TUN = (1, 3), (10, 200)  # Linux, Documentation/admin-guide/devices.txt
 ECHO = config.service("echo", 7, HOSTS["host4"], protocol="udp")
 
 
@@ -81,15 +83,15 @@ class Keeper(case.Case):
                         while client.recv(16):
                             pass
                     client.settimeout(3)
-                self.assertEqual(self.held_by(lab, keeper), ["/dev/net/tun"] * 3 + ["/dev/null"] * 3)
+                self.assertEqual(self.held_by(lab, keeper), [NULL] * 3 + [TUN] * 3)
             self.assertEqual(keepers(lab), [], "it leaves with a gateway that ends in order")
 
     def held_by(self, lab, keeper):
-        """What files the process has open, sockets aside."""
+        """What devices the process has open, by number: a path is another one in a changed root."""
         with open(f"/proc/{keeper}/maps") as maps:
             self.assertNotIn("flows", maps.read())
-        return sorted(path for path in (os.readlink(f"/proc/{keeper}/fd/{number}") for number in os.listdir(f"/proc/{keeper}/fd"))
-                      if not path.startswith("socket:"))
+        held = [os.stat(f"/proc/{keeper}/fd/{number}") for number in os.listdir(f"/proc/{keeper}/fd")]
+        return sorted((os.major(file.st_rdev), os.minor(file.st_rdev)) for file in held if not stat.S_ISSOCK(file.st_mode))
 
     @case.vipgate_only
     def test_a_keeper_without_gateways_leaves(self):
