@@ -32,7 +32,7 @@ void print_summary(const Config& config) {
   for (const Ipv4Address address : config.rules.masquerade) std::cout << ' ' << address.to_string();
   std::cout << '\n';
   for (const Vip& vip : config.rules.vips) {
-    std::cout << "vip " << vip.address.to_string() << '\n';
+    std::cout << "vip " << name_of(vip) << '\n';
     for (const Service& service : vip.services) {
       std::cout << "  " << service.name << ": " << describe_protocols(service) << ' ' << describe_ports(service)
                 << " ->";

@@ -59,8 +59,9 @@ void print(const Json& status) {
     if (status["workers"][i]["stuck"].get<bool>()) std::cout << "worker " << i << " IS STUCK\n";
   }
   for (const Json& vip : status["vips"]) {
-    std::cout << "VIP " << vip["address"].get<std::string>() << (vip["served"].get<bool>() ? "" : " NOT SERVED")
-              << '\n';
+    std::cout << "VIP " << (vip["address"].is_null() ? "without an address" : vip["address"].get<std::string>())
+              << (vip.contains("interface") ? " of " + vip["interface"].get<std::string>() : "")
+              << (vip["served"].get<bool>() ? "" : " NOT SERVED") << '\n';
     for (const Json& service : vip["services"]) print_service(service);
   }
 }

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <map>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -168,11 +169,12 @@ void check_egress_vips(const Draft& draft, Errors& errors) {
   std::vector<Ipv4Address> vips;
   std::vector<Ipv4Address> shared;
   for (const DraftVip& vip : draft.vips) {
-    if (!vip.has_address) return;  // perhaps that one is meant
+    if (!vip.has_address && vip.vip.interface.empty()) return;  // perhaps that one is meant
+    if (!vip.has_address) continue;
     vips.push_back(vip.vip.address);
     if (vip.vip.shared) shared.push_back(vip.vip.address);
   }
-  if (vips.empty()) return;  // said already
+  if (draft.vips.empty()) return;  // said already
   std::sort(vips.begin(), vips.end());
   for (const DraftEgress& entry : draft.egress) {
     if (std::find(shared.begin(), shared.end(), entry.as.value) != shared.end()) {
@@ -232,6 +234,22 @@ void check_addresses(const Draft& draft, Errors& errors) {
                                  subnet->value.to_string() + " (" + errors.place(subnet->offset) +
                                  "), where no host is; use its private address");
     }
+  }
+}
+
+void check_interfaces(const Draft& draft, const std::string& tun, Errors& errors) {
+  std::map<std::string, std::size_t> places;
+  for (const DraftVip& vip : draft.vips) {
+    const std::string& interface = vip.vip.interface;
+    if (interface.empty()) continue;
+    if (interface == tun) {
+      errors.add(vip.offset, "\"interface\": " + quoted(tun) +
+                                 " is the TUN itself, which has no address to share; name an interface of this host");
+    }
+    const auto [earlier, is_new] = places.emplace(interface, vip.offset);
+    if (is_new) continue;
+    errors.add(vip.offset, "\"interface\": the address of " + quoted(interface) + " is a VIP already at " +
+                               errors.place(earlier->second) + "; put all its services there");
   }
 }
 

@@ -94,6 +94,7 @@ Config read_config(const JsonValue& root, Errors& errors) {
   resolve_masquerade(draft, errors);
   check_subnets(draft.subnets, errors);
   check_addresses(draft, errors);
+  check_interfaces(draft, config.tun.name, errors);
   check_services(draft, errors);
   check_backends(draft, errors);
   check_egress(draft, errors);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "config/draft.h"
 #include "config/errors.h"
 
@@ -9,6 +11,7 @@ namespace vipgate::config {
 /// fast.
 void check_subnets(const DraftList<Ipv4Prefix>& subnets, Errors& errors);
 void check_addresses(const Draft& draft, Errors& errors);
+void check_interfaces(const Draft& draft, const std::string& tun, Errors& errors);
 void check_services(const Draft& draft, Errors& errors);
 void check_backends(const Draft& draft, Errors& errors);
 void check_egress(const Draft& draft, Errors& errors);

@@ -49,9 +49,9 @@ struct DraftAnnouncement {
 };
 
 struct DraftVip {
-  Vip vip;  ///< without services: those are below
-  bool has_address = false;
-  std::size_t offset = 0;  ///< of its address
+  Vip vip;                   ///< without services: those are below
+  bool has_address = false;  ///< else it could not be read, or follows an interface
+  std::size_t offset = 0;    ///< of its address
   std::optional<DraftAnnouncement> announcement;
   std::vector<DraftService> services;
 };

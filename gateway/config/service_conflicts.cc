@@ -50,7 +50,7 @@ void check_ports(const DraftVip& vip, Errors& errors) {
     find_clashes(explicit_ports, name, clashes);
     find_clashes(wildcards, name, clashes);
   }
-  const std::string of_vip = ") of VIP " + vip.vip.address.to_string() + " overlaps the service at ";
+  const std::string of_vip = ") of VIP " + name_of(vip.vip) + " overlaps the service at ";
   for (const auto& [places, clash] : clashes) {
     const auto& [claim, protocols] = clash;
     std::string what = "\"port\": ";

@@ -235,12 +235,12 @@ ServiceKeys read_defaults(const JsonValue* value, Errors& errors) {
 }
 
 /// "tcp/203.0.113.10:80": unique, since services of one VIP and protocol share no port.
-std::string default_name(const DraftService& service, Ipv4Address vip) {
+std::string default_name(const DraftService& service, const Vip& vip) {
   std::string name;
   for (const Protocol protocol : service.service.protocols) {
     name += (name.empty() ? "" : "+") + std::string(protocol == Protocol::tcp ? "tcp" : "udp");
   }
-  name += "/" + vip.to_string() + ":";
+  name += "/" + name_of(vip) + ":";
   const auto& ranges = service.ports.ranges;
   if (service.ports.wildcard) return name + "*";
   if (!ranges.empty()) name += to_string(ranges.front().value);
@@ -312,7 +312,7 @@ void require(const ObjectReader& reader, std::string_view key, bool has_default,
   if (!has_default) reader.require(key, noun);
 }
 
-DraftService read_service(const JsonValue& value, Ipv4Address vip, const ServiceKeys& defaults, Errors& errors) {
+DraftService read_service(const JsonValue& value, const Vip& vip, const ServiceKeys& defaults, Errors& errors) {
   const ObjectReader reader("a service", value, kServiceKeys, errors);
   ServiceKeys own = read_service_keys(reader);
   require(reader, "protocol", defaults.protocols.given, "\"tcp\", \"udp\" or a list of both");
@@ -384,9 +384,23 @@ void check_shared(const ObjectReader& reader, const DraftVip& draft, Errors& err
     if (service.service.helper != Helper::none) {
       errors.add(service.helper_offset,
                  "\"helper\": data connections need ports of the VIP, and those of the shared VIP " +
-                     draft.vip.address.to_string() +
+                     name_of(draft.vip) +
                      " are this host's; use a VIP that is not shared, or write \"helper\": \"none\" at its services");
     }
+  }
+}
+
+/// An address, or {"interface": "ppp0"}: the one that an interface of this host has.
+void read_vip_address(const JsonValue& value, DraftVip& draft, Errors& errors) {
+  draft.offset = value.offset;
+  if (value.kind == JsonKind::object) {
+    static constexpr std::array kKeys{Key{"interface"}};
+    const ObjectReader reader("\"address\"", value, kKeys, errors);
+    reader.require("interface", "the name of an interface of this host, such as \"ppp0\"");
+    reader.set(draft.vip.interface, "interface", read_interface_name);
+  } else if (const auto address = read_address("address", value, errors)) {
+    draft.has_address = true;
+    draft.vip.address = *address;
   }
 }
 
@@ -398,15 +412,17 @@ DraftVip read_vip(const JsonValue& value, const ServiceKeys& defaults, Errors& e
   draft.offset = value.offset;
   if (const JsonValue* address =
           reader.require("address", "an address of the tun's subnet, such as \"203.0.113.10\"")) {
-    const auto parsed = read_own_address("address", *address, errors);
-    draft.offset = address->offset;
-    draft.has_address = parsed.has_value();
-    draft.vip.address = parsed.value_or(Ipv4Address());
+    read_vip_address(*address, draft, errors);
   }
   reader.set(draft.vip.ping, "ping", read_ping);
   reader.set(draft.vip.unmatched, "unmatched", read_unmatched);
   reader.set(draft.announcement, "announce", read_announce);
   reader.set(draft.vip.shared, "shared", read_boolean);
+  if (!draft.vip.interface.empty() && !draft.vip.shared) {
+    errors.add(draft.offset,
+               "\"address\": that of an interface is this host's own, whose other ports stay the host's; "
+               "add \"shared\": true, or write an address of the tun's subnet");
+  }
 
   const JsonValue* services = reader.require("services", "a list of services");
   if (services == nullptr) return draft;
@@ -417,7 +433,7 @@ DraftVip read_vip(const JsonValue& value, const ServiceKeys& defaults, Errors& e
   if (services->items.empty())
     errors.add(services->offset, "\"services\": the list is empty; write at least one service");
   for (const JsonValue& service : services->items) {
-    draft.services.push_back(read_service(service, draft.vip.address, defaults, errors));
+    draft.services.push_back(read_service(service, draft.vip, defaults, errors));
   }
   if (draft.vip.shared) check_shared(reader, draft, errors);
   return draft;

@@ -95,8 +95,10 @@ Json vips_json(const GatewayStatus& status) {
   for (const Vip& vip : rules_of(*status.ruleset).vips) {
     Json services = Json::array();
     for (const Service& one : vip.services) services.push_back(service_json(one, status, service++));
-    json.push_back(
-        {{"address", vip.address.to_string()}, {"served", is_served(vip)}, {"services", std::move(services)}});
+    Json& entry = json.emplace_back(
+        Json{{"address", vip.address.to_string()}, {"served", is_served(vip)}, {"services", std::move(services)}});
+    if (!vip.interface.empty()) entry["interface"] = vip.interface;
+    if (vip.address == Ipv4Address()) entry["address"] = nullptr;
   }
   return json;
 }

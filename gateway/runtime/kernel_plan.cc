@@ -31,6 +31,25 @@ absl::Status check_numbers(const Config& config) {
   return absl::OkStatus();
 }
 
+/// What the configuration's own check has seen of written addresses, for one that an interface has been given.
+absl::Status check_followed(const Vip& vip, const Rules& rules) {
+  std::string use;
+  for (const Vip& other : rules.vips) {
+    if (&other != &vip && other.address == vip.address) use = "another VIP";
+    for (const Service& service : other.services) {
+      for (const Backend& backend : service.backends) {
+        if (backend.address == vip.address) use = "a backend of " + service.name;
+      }
+    }
+  }
+  const auto holds = [&](const Ipv4Prefix& subnet) { return subnet.contains(vip.address); };
+  if (std::any_of(rules.subnets.begin(), rules.subnets.end(), holds)) use = "of the tun's subnet";
+  if (use.empty() || vip.address == Ipv4Address()) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("the VIP of ", vip.interface, " would be ", vip.address.to_string(),
+                                                    ", which is ", use, " in the configuration. Remedy: give ",
+                                                    vip.interface, " another address, or change the configuration"));
+}
+
 absl::Status check_addresses(const Config& config, const KernelView& view) {
   const auto check = [&](Ipv4Address address, absl::string_view kind) -> absl::Status {
     for (const HostAddress& host : view.addresses) {
@@ -53,7 +72,9 @@ absl::Status check_addresses(const Config& config, const KernelView& view) {
                      "and vipgate has it alone"));
   };
   for (const Vip& vip : config.rules.vips) {
-    const absl::Status status = vip.shared ? check_shared(vip.address) : check(vip.address, "VIP");
+    const absl::Status status = !vip.shared             ? check(vip.address, "VIP")
+                                : vip.interface.empty() ? check_shared(vip.address)
+                                                        : check_followed(vip, config.rules);
     if (!status.ok()) return status;
   }
   for (const Ipv4Address address : config.rules.masquerade) {
@@ -95,7 +116,11 @@ absl::StatusOr<KernelPlan> plan_kernel(const Config& config, const KernelView& v
   return plan;
 }
 
-void read_host_networks(const KernelView& view, const std::string& tun, Rules& rules) {
+void read_host(const KernelView& view, const std::string& tun, Rules& rules) {
+  for (Vip& vip : rules.vips) {
+    const auto followed = view.followed.find(vip.interface);
+    if (followed != view.followed.end()) vip.address = followed->second;
+  }
   std::set<Ipv4Prefix> connected;
   std::set<Ipv4Address> addresses;
   std::set<std::string> loopbacks;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -26,7 +27,9 @@ struct KernelView {
   bool forwarding_before = false;  ///< ip_forward was on before vipgate (or a killed predecessor of it) touched it
   bool reverse_filter = false;     ///< conf.all.rp_filter is not 0
   bool ipv6 = false;               ///< the TUN can have IPv6
-  PortRange local_ports{};         ///< that this host's own programs get (ip_local_port_range); read for shared VIPs
+  std::map<std::string, Ipv4Address>
+      followed{};           ///< by interfaces that VIPs follow: their addresses, or the last they had
+  PortRange local_ports{};  ///< that this host's own programs get (ip_local_port_range); read for shared VIPs
 };
 
 /// A desired piece of kernel state and the reason for it, which goes into the log.
@@ -85,7 +88,7 @@ absl::StatusOr<KernelPlan> plan_kernel(const Config& config, const KernelView& v
 /// The fewest prefixes that cover exactly `prefixes` and not one address more. Sorted.
 std::vector<Ipv4Prefix> aggregate(std::vector<Ipv4Prefix> prefixes);
 
-/// Fills in what Rules says about this host: its networks and its addresses.
-void read_host_networks(const KernelView& view, const std::string& tun, Rules& rules);
+/// Fills in what Rules says about this host: its networks and addresses, and the VIPs that follow these.
+void read_host(const KernelView& view, const std::string& tun, Rules& rules);
 
 }  // namespace vipgate

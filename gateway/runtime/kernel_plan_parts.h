@@ -74,6 +74,10 @@ EgressHosts find_egress(const Config& config, const KernelView& view, KernelPlan
 /// What policy rules bring to the TUN finds a route there. An error where others use the table.
 absl::Status plan_table(const Config& config, const KernelView& view, const Backends& backends, KernelPlan& plan);
 bool has_shared_vip(const Config& config);
+/// KernelView::followed: an interface that loses its address keeps the last one, so that connections outlive a line
+/// that comes back with the same.
+std::map<std::string, Ipv4Address> read_followed(const Rules& rules, const std::vector<HostAddress>& addresses,
+                                                 const std::map<std::string, Ipv4Address>& before);
 absl::StatusOr<PortRange> read_local_ports(KernelInterface& kernel);
 /// Sends everything to the local table. The kernel has one such rule of its own, at priority 0.
 bool is_local_rule(const PolicyRule& rule);

@@ -58,6 +58,23 @@ bool has_shared_vip(const Config& config) {
   return std::any_of(config.rules.vips.begin(), config.rules.vips.end(), [](const Vip& vip) { return vip.shared; });
 }
 
+std::map<std::string, Ipv4Address> read_followed(const Rules& rules, const std::vector<HostAddress>& addresses,
+                                                 const std::map<std::string, Ipv4Address>& before) {
+  std::map<std::string, Ipv4Address> followed;
+  for (const Vip& vip : rules.vips) {
+    if (vip.interface.empty()) continue;
+    const auto first = std::find_if(addresses.begin(), addresses.end(), [&](const HostAddress& host) {
+      return host.device == vip.interface && host.scope == AddressScope::global;
+    });
+    if (first != addresses.end()) {
+      followed[vip.interface] = first->address;
+    } else if (const auto last = before.find(vip.interface); last != before.end()) {
+      followed.insert(*last);
+    }
+  }
+  return followed;
+}
+
 absl::Status plan_shared(const Config& config, const KernelView& view, KernelPlan& plan) {
   if (!has_shared_vip(config)) return absl::OkStatus();
   if (config.kernel.rule_priority <= kSharedWrittenBack) {
@@ -77,6 +94,10 @@ absl::Status plan_shared(const Config& config, const KernelView& view, KernelPla
   PortSet served;
   for (const Vip& vip : config.rules.vips) {
     if (!vip.shared) continue;
+    if (vip.address == Ipv4Address()) {
+      plan.warnings.push_back(absl::StrCat("the VIP of ", vip.interface, " is out of reach while that has no address"));
+      continue;
+    }
     PolicyRule rule = rule_ahead(config, kShared);
     rule.to = host_prefix(vip.address);
     rule.table = config.kernel.table;

@@ -161,6 +161,7 @@ absl::StatusOr<KernelView> KernelSetup::read_view(const Config& config) {
   if (!rules.ok()) return rules.status();
   view.rules = *std::move(rules);
   if (!has_shared_vip(config)) return view;
+  view.followed = read_followed(config.rules, view.addresses, view_.followed);
   const absl::StatusOr<PortRange> local_ports = read_local_ports(kernel_);
   if (!local_ports.ok()) return local_ports.status();
   view.local_ports = *local_ports;
@@ -193,7 +194,9 @@ absl::Status KernelSetup::update(const Config& config, const std::string& remove
   absl::StatusOr<KernelView> view = read_view(config);
   if (!view.ok()) return view.status();
   if (absl::Status status = check_device(*view); !status.ok()) return status;
-  absl::StatusOr<KernelPlan> plan = plan_kernel(config, *view, withdrawn_);
+  Config here = config;
+  read_host(*view, config.tun.name, here.rules);
+  absl::StatusOr<KernelPlan> plan = plan_kernel(here, *view, withdrawn_);
   if (!plan.ok()) return plan.status();
   view_ = *std::move(view);
 

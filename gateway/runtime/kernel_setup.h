@@ -72,7 +72,7 @@ class KernelSetup {
   /// error where a gateway runs.
   absl::Status clean_up(const Config& config);
 
-  /// What was read last. Its links and addresses tell the engine about this host: read_host_networks().
+  /// What was read last. Its links and addresses tell the engine about this host: read_host().
   const KernelView& view() const { return view_; }
 
  private:

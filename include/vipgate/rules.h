@@ -125,7 +125,8 @@ struct Service {
 };
 
 struct Vip {
-  Ipv4Address address;
+  Ipv4Address address;       ///< 0.0.0.0: it follows an interface that has none, and nobody can reach it
+  std::string interface;     ///< of this host, whose address a shared VIP follows; empty: the address is given
   bool shared = false;       ///< an address of this host, too: what is no service's goes on to the host, ICMP included
   Ping ping = Ping::always;  ///< whether the gateway answers; a shared VIP's host does itself
   Unmatched unmatched = Unmatched::reject;
@@ -133,6 +134,9 @@ struct Vip {
 
   bool operator==(const Vip&) const = default;
 };
+
+/// "203.0.113.10", or the interface whose address it follows, whatever that is now.
+std::string name_of(const Vip& vip);
 
 /// Whether any service of the VIP has a backend that is not down.
 bool is_served(const Vip& vip);

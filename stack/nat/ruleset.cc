@@ -71,9 +71,11 @@ Ruleset::Ruleset(Rules rules, std::uint32_t generation, const Ruleset* previous)
   }
   for (std::size_t i = 0; i < rules_.vips.size(); ++i) {
     const auto vip = static_cast<std::uint16_t>(i);
-    AddressRole& role = roles_[rules_.vips[i].address];
-    role.vip = vip;
-    role.shared = rules_.vips[i].shared;
+    if (rules_.vips[i].address != Ipv4Address()) {
+      AddressRole& role = roles_[rules_.vips[i].address];
+      role.vip = vip;
+      role.shared = rules_.vips[i].shared;
+    }
     const Ping ping = rules_.vips[i].ping;
     vip_tables_.emplace_back().answers_ping =
         ping == Ping::always || (ping == Ping::healthy && is_served(rules_.vips[i]));
@@ -202,6 +204,10 @@ bool Ruleset::can_preserve(Ipv4Address client, Ipv4Address backend) const {
   const auto& own = rules_.host_addresses;
   if (std::find(own.begin(), own.end(), client) != own.end() || role_of(client).shared) return false;
   return !share_network(rules_.connected, client, backend);
+}
+
+std::string name_of(const Vip& vip) {
+  return vip.interface.empty() ? vip.address.to_string() : vip.interface;
 }
 
 bool is_served(const Vip& vip) {

@@ -107,8 +107,8 @@ TEST(Config, Everything) {
                     .idle_timeout = 2h,
                     .mss = {},
                     .backends = {{"10.0.0.5:5353", address("10.0.0.5"), 5353, 1}}};
-  expected.vips = {{address("203.0.113.10"), false, Ping::never, Unmatched::drop, {web, files, rest}},
-                   {address("198.51.100.7"), false, Ping::always, Unmatched::reject, {dns}}};
+  expected.vips = {{address("203.0.113.10"), {}, false, Ping::never, Unmatched::drop, {web, files, rest}},
+                   {address("198.51.100.7"), {}, false, Ping::always, Unmatched::reject, {dns}}};
   expected.egress = {{.from = Ipv4Prefix(address("10.1.0.16"), 28), .as = address("198.51.100.7"), .except = {}},
                      {.from = Ipv4Prefix(address("10.1.0.0"), 24),
                       .as = address("203.0.113.10"),

@@ -44,7 +44,7 @@ TEST(Vips, Addresses) {
   };
   const std::vector<FaultCase> cases{
       {"interface", vip(R"(@{"interface": "ppp0"})"),
-       "\"address\": not built yet as an object; write the address itself"},
+       "this host's own, whose other ports stay the host's; add \"shared\""},
       {"number", vip("@5"), "5 must be an IPv4 address"},
       {"name", vip("@\"example.org\""), "\"example.org\" must be an IPv4 address"},
       {"prefix", vip("@\"203.0.113.10/32\""), "must be an IPv4 address"},

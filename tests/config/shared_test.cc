@@ -85,10 +85,39 @@ TEST(Shared, Faults) {
        R"({"masquerade": [#"198.51.100.1"], "vips": [{"address": @"198.51.100.1", "shared": true, "services": [)" +
            kService + "]}]}",
        "198.51.100.1 is a VIP here and a masquerade address at"},
-      {"interface",
-       R"({"masquerade": ["10.0.0.250"], "vips": [{"address": @{"interface": "ppp0"}, "shared": true, "services": [)" +
-           kService + "]}]}",
-       "\"address\": not built yet"},
+  };
+  for (const FaultCase& fault : cases) expect_fault(fault);
+}
+
+/// A file with VIPs that follow interfaces.
+std::string following(const std::vector<std::string>& addresses, const std::string& top = "") {
+  std::string vips;
+  for (const std::string& address : addresses) {
+    vips += std::string(vips.empty() ? "" : ", ") + R"({"address": )" + address + R"(, "shared": true, "services": [)" +
+            kService + "]}";
+  }
+  return R"({"masquerade": ["10.0.0.250"], )" + top + R"("vips": [)" + vips + "]}";
+}
+
+TEST(Shared, FollowsAnInterface) {
+  const Config config = accept(following({R"({"interface": "ppp0"})", R"({"interface": "ppp1"})"}));
+  const Vip& vip = config.rules.vips.at(0);
+  EXPECT_EQ(vip.interface, "ppp0");
+  EXPECT_EQ(vip.address, Ipv4Address()) << "known when it runs";
+  EXPECT_EQ(vip.services.at(0).name, "tcp/ppp0:80");
+}
+
+TEST(Shared, FaultsOfInterfaces) {
+  const std::vector<FaultCase> cases{
+      {"no key", following({"@{}"}), "\"interface\" is missing"},
+      {"another key", following({R"({@"device": "ppp0", "interface": "ppp0"})"}), "unknown key \"device\""},
+      {"no name", following({R"({"interface": @5})"}), "must be an interface name"},
+      {"twice", following({R"(#{"interface": "ppp0"})", R"(@{"interface": "ppp0"})"}),
+       "\"interface\": the address of \"ppp0\" is a VIP already"},
+      {"the TUN", following({R"(@{"interface": "tun0"})"}), "\"tun0\" is the TUN itself"},
+      {"egress",
+       following({R"({"interface": "ppp0"})"}, R"("egress": [{"from": "10.0.1.0/24", "as": @"198.51.100.1"}], )"),
+       "198.51.100.1 is no VIP of this file"},
   };
   for (const FaultCase& fault : cases) expect_fault(fault);
 }

@@ -22,7 +22,7 @@ class FakeGateway final : public GatewayControl {
     service.ports = {{80, 80}, {8000, 8099}};
     service.backends = {backend};
     Rules rules;
-    rules.vips = {{.address = *Ipv4Address::parse("203.0.113.10"), .services = {service}}};
+    rules.vips = {{.address = *Ipv4Address::parse("203.0.113.10"), .interface = {}, .services = {service}}};
     status_.ruleset = compile(std::move(rules), 3);
     HealthReport health;
     health.state = Health::down;

@@ -8,6 +8,7 @@
 import hashlib
 import os
 import socket
+import subprocess
 import sys
 import time
 
@@ -202,6 +203,43 @@ class Shared(case.Case):
             while kernel.difference(running, kernel.snapshot(lab.gateway)) and time.monotonic() < deadline:
                 time.sleep(0.1)
             self.assertEqual(kernel.difference(running, kernel.snapshot(lab.gateway)), "")
+
+    def test_an_interface_is_followed(self):
+        """As DHCP and PPP bring addresses: none at first, then one, the same again, and another one."""
+        def served(namespace, address):
+            deadline = time.monotonic() + 10
+            while greeting(namespace, f"http://{address}") != f"nginx on {HOSTS['host2']}:8080":
+                self.assertLess(time.monotonic(), deadline, address)
+                time.sleep(0.1)
+
+        other = "198.51.100.77"
+        settings = configuration()
+        settings["vips"][0]["address"] = {"interface": "public"}
+        with Lab() as lab:
+            private_servers(lab)
+            digest = files.write_random(f"{lab.path('www')}/file", case.scaled(SIZE))
+            lab.gateway.ip(f"address del {SHARED}/24 dev public")
+            with self.gateway(lab, settings) as gateway:
+                gateway.wait_for_log("the VIP of public is out of reach")
+                self.assertIsNone(gateway.status()["vips"][0]["address"])
+                lab.gateway.ip(f"address add {SHARED}/24 dev public")
+                served(lab.client, SHARED)
+
+                slowly = ("--limit-rate", case.scaled(SIZE) // 4)
+                with lab.client.start("curl", "-sS", "--fail", *slowly, f"{URL}/file", stdout=subprocess.PIPE) as transfer:
+                    time.sleep(1)
+                    lab.gateway.ip(f"address del {SHARED}/24 dev public")
+                    time.sleep(1.5)
+                    lab.gateway.ip(f"address add {SHARED}/24 dev public")
+                    self.assertEqual(files.sha256(transfer.stdout), digest, "a line that comes back with the same")
+
+                lab.gateway.ip(f"address del {SHARED}/24 dev public", f"address add {other}/24 dev public")
+                served(lab.client, other)
+                self.assertEqual(gateway.status()["vips"][0]["address"], other)
+                self.assertIn(f"VIP {other} of public", gateway.command("status").stdout)
+                lab.gateway.ip(f"address add {SHARED}/24 dev public")
+                self.assertTrue(refused(lab.client, 80), "the former one is the host's alone")
+                lab.gateway.ip("address flush dev public")
 
     def test_an_address_of_nobody_is_refused(self):
         with Lab() as lab:

@@ -31,8 +31,9 @@ Service service(const std::string& name, std::uint16_t port) {
 class DrainListTest : public testing::Test {
  protected:
   DrainListTest() {
-    rules_.vips.push_back(
-        {.address = *Ipv4Address::parse("203.0.113.10"), .services = {service("web", 8080), service("mail", 25)}});
+    rules_.vips.push_back({.address = *Ipv4Address::parse("203.0.113.10"),
+                           .interface = {},
+                           .services = {service("web", 8080), service("mail", 25)}});
   }
 
   /// The backends that are drained, after a restart too.

@@ -543,7 +543,7 @@ TEST(HostNetworks, are_what_the_interfaces_say) {
   view.addresses.push_back({"eth1", ip("10.0.0.9"), net("10.0.0.0/24"), AddressScope::global});
   Rules rules;
   rules.connected = {net("1.2.3.0/24")};
-  read_host_networks(view, "tun0", rules);
+  read_host(view, "tun0", rules);
   EXPECT_EQ(rules.connected, prefixes({"10.0.0.0/24", "192.0.2.99/32", "198.51.100.0/24"}));
   EXPECT_THAT(rules.host_addresses, ElementsAre(ip("10.0.0.1"), ip("10.0.0.9"), ip("127.0.0.1"), ip("169.254.86.1"),
                                                 ip("192.0.2.5"), ip("192.0.2.6"), ip("198.51.100.1")));

@@ -138,6 +138,39 @@ TEST(KernelPlanShared, a_table_that_others_use) {
   EXPECT_THAT(refused(shared(example_config()), view), HasSubstr("table 187 is used by another program"));
 }
 
+/// The same, of whatever address an interface has.
+Config following(Config config, const std::string& interface = "eth0") {
+  config = shared(std::move(config));
+  config.rules.vips[0].interface = interface;
+  config.rules.vips[0].address = Ipv4Address();
+  return config;
+}
+
+TEST(KernelPlanShared, an_interface_without_an_address) {
+  const absl::StatusOr<KernelPlan> plan = plan_kernel(following(example_config(), "ppp0"), shared_view());
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_THAT(plan->warnings, Contains("the VIP of ppp0 is out of reach while that has no address"));
+  EXPECT_THAT(rules_of(*plan),
+              ElementsAre("97: from all iif tun0 lookup local proto 86", "99: from all lookup local proto 86",
+                          "100: from all iif tun0 lookup main proto 86"));
+}
+
+TEST(KernelPlanShared, an_interface_with_an_address_that_has_another_use) {
+  Config config = following(example_config());
+  const auto refused_at = [&](const char* address) {
+    config.rules.vips[0].address = ip(address);
+    return refused(config, shared_view());
+  };
+  EXPECT_THAT(refused_at("10.0.0.2"), HasSubstr("the VIP of eth0 would be 10.0.0.2, which is a backend of media"));
+  config.rules.subnets = {net("203.0.113.8/29")};
+  EXPECT_THAT(refused_at("203.0.113.9"), HasSubstr("of the tun's subnet"));
+  config.rules.vips.push_back(config.rules.vips[0]);
+  config.rules.vips[1].services.clear();
+  EXPECT_THAT(refused_at("203.0.113.9"), HasSubstr("of the tun's subnet"));
+  config.rules.vips[1].address = ip("198.51.100.1");
+  EXPECT_THAT(refused_at("198.51.100.1"), HasSubstr("which is another VIP"));
+}
+
 class KernelSharedTest : public KernelSetupTest {
  protected:
   static FakeKernel bare_host() {
@@ -182,6 +215,46 @@ TEST_F(KernelSharedTest, at_every_moment_a_rule_leads_to_the_local_table) {
   EXPECT_LT(place(kernel, "+ rule " + kLocalRule), place(kernel, "- rule 99: from all lookup local proto 86"));
   EXPECT_EQ(kernel.state(), bare_host().state());
   EXPECT_FALSE(has_state_file());
+}
+
+TEST_F(KernelSharedTest, an_interface_is_followed_and_its_last_address_kept) {
+  FakeKernel kernel = host_with_tun();
+  const auto setup = make(kernel);
+  const Config config = following(KernelSetupTest::config(SourceMode::masquerade));
+  const auto vip_now = [&] {
+    Rules rules = config.rules;
+    read_host(setup->view(), config.tun.name, rules);
+    return rules.vips[0].address.to_string();
+  };
+  const auto is_taken = [&](const std::string& address) {
+    return std::any_of(kernel.rule_list.begin(), kernel.rule_list.end(), [&](const PolicyRule& rule) {
+      return rule.to == Ipv4Prefix(ip(address), 32) && rule.table == config.kernel.table;
+    });
+  };
+  HostAddress& address = kernel.address_list.back();
+  address.scope = AddressScope::link;
+  ASSERT_TRUE(setup->apply(config, TunOrigin::created).ok());
+  EXPECT_EQ(vip_now(), "0.0.0.0") << "a link-local one does not count";
+  address.scope = AddressScope::global;
+  ASSERT_TRUE(setup->check().ok());
+  EXPECT_EQ(vip_now(), "198.51.100.1");
+  EXPECT_TRUE(is_taken("198.51.100.1"));
+
+  address.device = "eth9";
+  ASSERT_TRUE(setup->check().ok());
+  EXPECT_EQ(vip_now(), "198.51.100.1") << "it may come back";
+  EXPECT_TRUE(is_taken("198.51.100.1"));
+
+  address.device = "eth0";
+  address.address = ip("198.51.100.7");
+  ASSERT_TRUE(setup->check().ok());
+  EXPECT_EQ(vip_now(), "198.51.100.7");
+  EXPECT_TRUE(is_taken("198.51.100.7"));
+  EXPECT_FALSE(is_taken("198.51.100.1"));
+
+  address.address = ip("10.0.0.2");
+  EXPECT_FALSE(setup->check().ok());
+  EXPECT_EQ(vip_now(), "198.51.100.7") << "that of a backend cannot be";
 }
 
 TEST_F(KernelSharedTest, a_second_apply_changes_nothing) {
