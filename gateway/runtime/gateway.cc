@@ -12,8 +12,8 @@
 #include "absl/strings/str_join.h"
 #include "config/load.h"
 #include "runtime/clock.h"
+#include "runtime/config_diff.h"
 #include "runtime/log.h"
-#include "runtime/rules_diff.h"
 
 namespace vipgate {
 namespace {
@@ -181,8 +181,7 @@ ReloadResult Gateway::load_and_apply() {
   if (const absl::Status status = kernel_setup_.apply(wanted, TunOrigin::found); !status.ok()) {
     return {false, {std::string(status.message())}};
   }
-  ReloadResult result{true, describe_changes(config_.rules, wanted.rules)};
-  if (result.lines.empty() && wanted.health != config_.health) result.lines.emplace_back("health checks changed");
+  ReloadResult result{true, describe_changes(config_, wanted)};
   config_ = std::move(wanted);
   health_->set_config(config_);
   publish_rules();
@@ -247,7 +246,7 @@ void Gateway::announce() {
 /// The configuration's rules, and what is known of this host and of the backends.
 Rules Gateway::present_rules() const {
   Rules rules = config_.rules;
-  read_host_networks(kernel_setup_.view(), config_.tun.name, rules);
+  read_host(kernel_setup_.view(), config_.tun.name, rules);
   for (Vip& vip : rules.vips) {
     for (Service& service : vip.services) {
       for (Backend& backend : service.backends) {

@@ -1,4 +1,4 @@
-#include "runtime/rules_diff.h"
+#include "runtime/config_diff.h"
 
 #include <array>
 #include <string_view>
@@ -34,6 +34,9 @@ constexpr std::array kServiceAspects{
     VIPGATE_ASPECT(Service, "limits", limits),
     VIPGATE_ASPECT(Service, "helper", helper),
     VIPGATE_ASPECT(Service, "mss", mss),
+    VIPGATE_ASPECT(Service, "balance", balance),
+    VIPGATE_ASPECT(Service, "affinity", affinity),
+    VIPGATE_ASPECT(Service, "on_backend_down", on_backend_down),
 };
 constexpr std::array kVipAspects{
     VIPGATE_ASPECT(Vip, "shared", shared),
@@ -45,6 +48,12 @@ constexpr std::array kRulesAspects{
     VIPGATE_ASPECT(Rules, "masquerade", masquerade),
     VIPGATE_ASPECT(Rules, "egress", egress),
     VIPGATE_ASPECT(Rules, "timeouts", timeouts),
+};
+constexpr std::array kConfigAspects{
+    VIPGATE_ASPECT(Config, "tun.mtu", tun.mtu),
+    VIPGATE_ASPECT(Config, "kernel.rule_priority", kernel.rule_priority),
+    VIPGATE_ASPECT(Config, "kernel.guard", kernel.guard),
+    VIPGATE_ASPECT(Config, "announce", announcements),
 };
 #undef VIPGATE_ASPECT
 
@@ -62,11 +71,16 @@ std::string differing(const std::array<Aspect<Object>, n>& aspects, const Object
 
 class Differences {
  public:
-  std::vector<std::string> between(const Rules& before, const Rules& after) {
+  Differences(const Config& before, const Config& after) : before_(before), after_(after) {}
+
+  std::vector<std::string> all() {
+    if (const std::string names = differing(kConfigAspects, before_, after_); !names.empty()) say(names, " changed");
+    const Rules& before = before_.rules;
+    const Rules& after = after_.rules;
     if (const std::string names = differing(kRulesAspects, before, after); !names.empty()) say(names, " changed");
     each(
-        before.vips, after.vips, [](const Vip& vip) { return vip.address.to_string(); },
-        [](const Vip& vip) { return absl::StrCat("VIP ", vip.address.to_string()); },
+        before.vips, after.vips, [](const Vip& vip) { return name_of(vip); },
+        [](const Vip& vip) { return absl::StrCat("VIP ", name_of(vip)); },
         [this](const Vip& a, const Vip& b) { vip(a, b); });
     return std::move(lines_);
   }
@@ -100,24 +114,38 @@ class Differences {
 
   void vip(const Vip& before, const Vip& after) {
     if (const std::string names = differing(kVipAspects, before, after); !names.empty()) {
-      say("VIP ", after.address.to_string(), ": ", names, " changed");
+      say("VIP ", name_of(after), ": ", names, " changed");
     }
     each(
         before.services, after.services, [](const Service& service) { return service.name; },
         [](const Service& service) { return absl::StrCat("service ", service.name); },
-        [this](const Service& a, const Service& b) { service(a, b); });
+        [&](const Service& a, const Service& b) {
+          const bool same_health = health_of(before_, before, a) == health_of(after_, after, b);
+          service(a, b, same_health ? "" : "health");
+        });
   }
 
-  void service(const Service& before, const Service& after) {
-    if (const std::string names = differing(kServiceAspects, before, after); !names.empty()) {
-      say(after.name, ": ", names, " changed");
-    }
+  /// `vip` is one of the configuration's, and `service` one of its services.
+  static const HealthCheck& health_of(const Config& config, const Vip& vip, const Service& service) {
+    return config.health[static_cast<std::size_t>(&vip - config.rules.vips.data())]
+                        [static_cast<std::size_t>(&service - vip.services.data())];
+  }
+
+  void service(const Service& before, const Service& after, std::string names) {
+    const std::string others = differing(kServiceAspects, before, after);
+    absl::StrAppend(&names, names.empty() || others.empty() ? "" : ", ", others);
+    if (!names.empty()) say(after.name, ": ", names, " changed");
     each(
         before.backends, after.backends, endpoint_of,
         [&](const Backend& backend) { return absl::StrCat(after.name, ": backend ", backend.name); },
         [&](const Backend& a, const Backend& b) {
-          if (a.weight == b.weight) return;
-          say(after.name, ": backend ", b.name, ": weight ", a.weight, " becomes ", b.weight);
+          if (a.weight != b.weight) {
+            say(after.name, ": backend ", b.name, ": weight ", a.weight, " becomes ", b.weight);
+          }
+          if (a.backup != b.backup) {
+            say(after.name, ": backend ", b.name, b.backup ? ": is a backup now" : ": is no backup any more");
+          }
+          if (a.name != b.name) say(after.name, ": backend ", a.name, ": is called ", b.name);
         });
   }
 
@@ -125,13 +153,15 @@ class Differences {
     return absl::StrCat(backend.address.to_string(), ":", backend.port.value_or(0));
   }
 
+  const Config& before_;
+  const Config& after_;
   std::vector<std::string> lines_;
 };
 
 }  // namespace
 
-std::vector<std::string> describe_changes(const Rules& before, const Rules& after) {
-  return Differences().between(before, after);
+std::vector<std::string> describe_changes(const Config& before, const Config& after) {
+  return Differences(before, after).all();
 }
 
 }  // namespace vipgate
