@@ -61,7 +61,7 @@ struct Counters {
   std::array<std::uint64_t, kReasonCount> reasons{};  ///< of drops, and of replies that reject
   std::uint64_t flows_opened = 0;
   std::uint64_t flows_expired = 0;
-  std::uint64_t flows_evicted = 0;               ///< closed, half-open or one-way flows that made room
+  std::uint64_t flows_evicted = 0;               ///< closed, half-open or one-way flows whose room or port another took
   std::uint64_t flows_revoked = 0;               ///< no longer allowed by a new ruleset
   std::uint64_t datagrams_expired = 0;           ///< whose fragments did not all come in time
   std::uint64_t data_connections_announced = 0;  ///< by helpers

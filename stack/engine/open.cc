@@ -78,7 +78,7 @@ Verdict Engine::State::open_service(Transit& transit, std::uint16_t service_inde
   if (!source) return refuse(transit, Reason::ports_exhausted, now, sink);
   candidate.reply = {request.backend.address, request.source, request.backend.port, source->port};
   if (is_tcp) candidate.tcp = tcp_may_open(segment) ? tcp_open(segment) : tcp_pick_up(segment, Direction::original);
-  if (source->reclaimed != kNoFlow) end(transit.shard, source->reclaimed);
+  if (source->reclaimed != kNoFlow) evict(transit.shard, source->reclaimed);
   return commit(transit, candidate, now, sink);
 }
 
@@ -177,7 +177,7 @@ std::optional<Verdict> Engine::State::open_expected(Transit& transit, Time now, 
     const auto source = choose_source(request, expected.service, expected.backend, now);
     if (!source) return refuse(transit, Reason::ports_exhausted, now, sink);
     candidate.reply = {target.address, request.source, target.port, source->port};
-    if (source->reclaimed != kNoFlow) end(transit.shard, source->reclaimed);
+    if (source->reclaimed != kNoFlow) evict(transit.shard, source->reclaimed);
   } else {  // the backend opens it
     const auto port = choose_data_port(target, vip, transit.shard, flows, port_hash);
     if (!port) return refuse(transit, Reason::ports_exhausted, now, sink);
@@ -215,10 +215,14 @@ bool Engine::State::make_room(std::uint8_t shard, std::size_t records) {
   while (flows.capacity() - flows.size() < records) {
     const FlowId victim = flows.first_to_give_way();
     if (victim == kNoFlow) return false;
-    end(shard, victim);
-    ++counters.flows_evicted;
+    evict(shard, victim);
   }
   return true;
+}
+
+void Engine::State::evict(std::uint8_t shard, FlowId id) {
+  end(shard, id);
+  ++counters.flows_evicted;
 }
 
 }  // namespace vipgate

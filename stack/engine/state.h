@@ -77,6 +77,7 @@ struct Engine::State {
   FlowRecord* acquire_mapping(const Transit& transit, Ipv4Address vip, Time now);
   Verdict commit(Transit& transit, FlowRecord& candidate, Time now, PacketSink& sink);
   bool make_room(std::uint8_t shard, std::size_t records);
+  void evict(std::uint8_t shard, FlowId id);
 
   // helper.cc
   class Expecter;

@@ -132,6 +132,7 @@ TEST_P(ConnectionRate, ClosedFlowsGiveTheirPortsBack) {
     ASSERT_TRUE(client_closes ? connection.close_by_client() : connection.close_by_backend()) << n;
     world.pass_time(Duration(seconds(1)) / 2000);
   }
+  EXPECT_GT(world.counters().flows_evicted, 0U) << "for their ports";
 }
 
 INSTANTIATE_TEST_SUITE_P(Ends, ConnectionRate, testing::Values(true, false),
