@@ -23,9 +23,10 @@ using Json = nlohmann::json;
 /// A large one has 10,000 services with some backends each.
 constexpr std::size_t kMaxBytes = std::size_t{256} << 20;
 
+template <typename Owner>
 struct Field {
   const char* name;
-  std::uint64_t WorkerCounters::*count;
+  std::uint64_t Owner::*count;
 };
 constexpr std::array kFields{
     Field{"packets_read", &WorkerCounters::packets_read},
@@ -36,25 +37,21 @@ constexpr std::array kFields{
     Field{"write_failures", &WorkerCounters::write_failures},
     Field{"hand_off_full", &WorkerCounters::hand_off_full},
 };
-struct EngineField {
-  const char* name;
-  std::uint64_t Counters::*count;
-};
 constexpr std::array kEngineFields{
-    EngineField{"flows_opened", &Counters::flows_opened},
-    EngineField{"flows_expired", &Counters::flows_expired},
-    EngineField{"flows_evicted", &Counters::flows_evicted},
-    EngineField{"flows_revoked", &Counters::flows_revoked},
-    EngineField{"datagrams_expired", &Counters::datagrams_expired},
-    EngineField{"data_connections_announced", &Counters::data_connections_announced},
-    EngineField{"data_connections_refused", &Counters::data_connections_refused},
+    Field{"flows_opened", &Counters::flows_opened},
+    Field{"flows_expired", &Counters::flows_expired},
+    Field{"flows_evicted", &Counters::flows_evicted},
+    Field{"flows_revoked", &Counters::flows_revoked},
+    Field{"datagrams_expired", &Counters::datagrams_expired},
+    Field{"data_connections_announced", &Counters::data_connections_announced},
+    Field{"data_connections_refused", &Counters::data_connections_refused},
 };
 
 /// Calls `visit` with each counter and its name.
 template <typename Worker, typename Visit>
 void for_each_counter(Worker& counters, Visit&& visit) {
-  for (const Field& field : kFields) visit(std::string(field.name), counters.*field.count);
-  for (const EngineField& field : kEngineFields) visit(std::string(field.name), counters.engine.*field.count);
+  for (const auto& field : kFields) visit(std::string(field.name), counters.*field.count);
+  for (const auto& field : kEngineFields) visit(std::string(field.name), counters.engine.*field.count);
   for (std::size_t i = 0; i < kActionCount; ++i) {
     visit(absl::StrCat("action ", std::string(name_of(static_cast<Action>(i)))), counters.engine.actions[i]);
   }

@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "health_server.h"
+#include "support/temporary_folder.h"
 
 namespace vipgate {
 namespace {
@@ -22,13 +23,6 @@ using testing::HasSubstr;
 
 class HealthExecTest : public testing::Test {
  protected:
-  HealthExecTest() {
-    std::string pattern = testing::TempDir() + "/health_exec_XXXXXX";
-    EXPECT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
-  ~HealthExecTest() override { std::filesystem::remove_all(folder_); }
-
   static HealthCheck running(std::vector<std::string> command) {
     HealthCheck check;
     check.type = HealthType::exec;
@@ -45,7 +39,7 @@ class HealthExecTest : public testing::Test {
     return result.value_or(CheckResult{});
   }
 
-  std::string file(const std::string& name) const { return folder_ + "/" + name; }
+  std::string file(const std::string& name) const { return folder_.path() + "/" + name; }
   std::string content(const std::string& name) const {
     std::ifstream stream(file(name));
     return {std::istreambuf_iterator<char>(stream), {}};
@@ -69,7 +63,7 @@ class HealthExecTest : public testing::Test {
   }
 
   boost::asio::io_context context_{1};
-  std::string folder_;
+  test::TemporaryFolder folder_;
 };
 
 TEST_F(HealthExecTest, GoesByTheExitCode) {
@@ -89,7 +83,7 @@ TEST_F(HealthExecTest, WhatCannotBeRunFails) {
   CheckResult result = result_of(running({"/nonexistent/check"}));
   EXPECT_EQ(result.verdict, CheckVerdict::failed);
   EXPECT_EQ(result.reason, "cannot run /nonexistent/check: No such file or directory");
-  EXPECT_THAT(result_of(running({folder_})).reason, HasSubstr("Permission denied"));
+  EXPECT_THAT(result_of(running({folder_.path()})).reason, HasSubstr("Permission denied"));
   expect_no_children();
 }
 
@@ -117,10 +111,10 @@ TEST_F(HealthExecTest, InheritsNothing) {
   ::sigprocmask(SIG_BLOCK, &blocked, nullptr);
   ::signal(SIGUSR2, SIG_IGN);
   // A child of the shell looks at it while it waits: when it starts programs, its own descriptors and signals change.
-  const CheckResult result = result_of(
-      script("(sleep 0.1; readlink /proc/$$/fd/* > " + folder_ + "/fds; grep -E '^Sig(Blk|Ign)' /proc/$$/status > " +
-             folder_ + "/signals) & wait; cut -d' ' -f5 /proc/$$/stat > " + folder_ + "/group; echo $$ >> " + folder_ +
-             "/group; pwd >> " + folder_ + "/group"));
+  const CheckResult result = result_of(script(
+      "(sleep 0.1; readlink /proc/$$/fd/* > " + folder_.path() + "/fds; grep -E '^Sig(Blk|Ign)' /proc/$$/status > " +
+      folder_.path() + "/signals) & wait; cut -d' ' -f5 /proc/$$/stat > " + folder_.path() + "/group; echo $$ >> " +
+      folder_.path() + "/group; pwd >> " + folder_.path() + "/group"));
   ::signal(SIGUSR2, SIG_DFL);
   ::sigprocmask(SIG_UNBLOCK, &blocked, nullptr);
   ::close(inherited);

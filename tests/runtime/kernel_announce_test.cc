@@ -26,17 +26,10 @@ Announcement vip_announcement() {
   return {.address = ip("203.0.113.10"), .vip = true};
 }
 
-std::vector<std::string> routes_of(const KernelPlan& plan) {
-  std::vector<std::string> texts;
-  for (const auto& route : plan.routes) texts.push_back(route.value.to_string());
-  return texts;
-}
-
 /// What is said in ARP, and answered by the kernel, with these lines told.
 class AnnounceTest : public KernelSetupTest {
  protected:
   void SetUp() override {
-    KernelSetupTest::SetUp();
     for (const char* device : {"eth0", "eth1"}) {
       kernel_.sysctls[std::string("net/ipv4/neigh/") + device + "/proxy_delay"] = "80";
     }
@@ -181,7 +174,7 @@ TEST_F(AnnounceTest, a_table_is_shared_with_others_and_cleaned_up_after_a_kill) 
 TEST_F(AnnounceTest, a_reload_forgets_a_table) {
   ASSERT_TRUE(start(by_table()).ok());
   const auto noted = [&] {
-    std::ifstream file(folder_ + "/state/kernel.state");
+    std::ifstream file(folder_.path() + "/state/kernel.state");
     return std::string(std::istreambuf_iterator<char>(file), {});
   };
   EXPECT_THAT(noted(), HasSubstr("announced 186"));

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "config/config.h"
 #include "device/kernel.h"
+#include "runtime/kernel_plan.h"
 
 // One gateway for the kernel tests:
 //
@@ -19,6 +21,21 @@ inline Ipv4Address ip(const std::string& text) {
 }
 inline Ipv4Prefix net(const std::string& text) {
   return Ipv4Prefix::parse(text).value();
+}
+
+// Who made a route or a rule (rtnetlink(7), RTPROT_KERNEL and RTPROT_BOOT).
+inline constexpr std::uint8_t kByKernel = 2;
+inline constexpr std::uint8_t kByAdministrator = 3;
+
+inline std::vector<std::string> rules_of(const KernelPlan& plan) {
+  std::vector<std::string> texts;
+  for (const auto& rule : plan.rules) texts.push_back(rule.value.to_string());
+  return texts;
+}
+inline std::vector<std::string> routes_of(const KernelPlan& plan) {
+  std::vector<std::string> texts;
+  for (const auto& route : plan.routes) texts.push_back(route.value.to_string());
+  return texts;
 }
 
 inline Service example_service(const std::string& name, SourceMode source, const std::vector<std::string>& backends) {

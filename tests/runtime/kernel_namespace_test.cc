@@ -17,6 +17,7 @@
 #include "device/tun.h"
 #include "kernel_example.h"
 #include "runtime/kernel_setup.h"
+#include "support/temporary_folder.h"
 
 namespace vipgate {
 namespace {
@@ -32,9 +33,6 @@ using ::testing::Not;
 class Host {
  public:
   Host() {
-    std::string pattern = ::testing::TempDir() + "/kernel_namespace_XXXXXX";
-    EXPECT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
     shell("ip link add eth0 type veth peer name client; ip link add eth1 type veth peer name server");
     // Without IPv6 addresses, which take a second to settle.
     shell("for d in eth0 eth1 client server; do ip link set $d addrgenmode none up; done");
@@ -45,9 +43,8 @@ class Host {
                                                                                                // would set
     kernel_ = NetlinkKernel::open().value();
     config_ = example_config(SourceMode::preserve);
-    config_.flows.state_dir = folder_;
+    config_.flows.state_dir = folder_.path();
   }
-  ~Host() { std::filesystem::remove_all(folder_); }
 
   TunDevice open_tun() const {
     TunOptions options;
@@ -61,7 +58,7 @@ class Host {
     return setup.apply(config_, tun.created() ? TunOrigin::created : TunOrigin::found);
   }
 
-  std::string folder_;
+  test::TemporaryFolder folder_;
   std::unique_ptr<NetlinkKernel> kernel_;
   Config config_;
   std::vector<std::string> log_;
@@ -131,7 +128,7 @@ NAMESPACE_TEST(KernelNamespace, the_end_leaves_all_as_it_was) {
   EXPECT_NE(dump(), before);
   setup->restore();
   EXPECT_THAT(difference(before, dump()), IsEmpty());
-  EXPECT_TRUE(std::filesystem::is_empty(host.folder_));
+  EXPECT_TRUE(std::filesystem::is_empty(host.folder_.path()));
 }
 
 NAMESPACE_TEST(KernelNamespace, a_killed_run_is_taken_over_and_then_taken_back) {
@@ -290,7 +287,7 @@ NAMESPACE_TEST(KernelNamespace, a_second_gateway_needs_numbers_of_its_own) {
 
   Config second = host.config_;
   second.tun.name = "tun1";
-  second.flows.state_dir = host.folder_ + "/second";
+  second.flows.state_dir = host.folder_.path() + "/second";
   TunOptions options;
   options.name = "tun1";
   TunDevice other = TunDevice::open(options).value();

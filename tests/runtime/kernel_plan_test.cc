@@ -19,9 +19,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-constexpr std::uint8_t kByKernel = 2;
-constexpr std::uint8_t kByAdministrator = 3;
-
 Route connected(const std::string& prefix, const std::string& device) {
   return {.destination = net(prefix), .device = device, .protocol = kByKernel};
 }
@@ -42,16 +39,6 @@ KernelView example_view() {
   return view;
 }
 
-std::vector<std::string> rules_of(const KernelPlan& plan) {
-  std::vector<std::string> texts;
-  for (const auto& rule : plan.rules) texts.push_back(rule.value.to_string());
-  return texts;
-}
-std::vector<std::string> routes_of(const KernelPlan& plan) {
-  std::vector<std::string> texts;
-  for (const auto& route : plan.routes) texts.push_back(route.value.to_string());
-  return texts;
-}
 std::vector<std::string> sysctls_of(const std::vector<Wanted<Sysctl>>& wanted) {
   std::vector<std::string> texts;
   for (const auto& sysctl : wanted) texts.push_back(absl::StrCat(sysctl.value.key, "=", sysctl.value.value));

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <cstdint>
 #include <filesystem>
@@ -12,34 +11,26 @@
 #include "fake_kernel.h"
 #include "kernel_example.h"
 #include "runtime/kernel_setup.h"
+#include "support/temporary_folder.h"
 
 namespace vipgate {
 
-inline constexpr std::uint8_t kByKernel = 2;
-
 class KernelSetupTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = ::testing::TempDir() + "/kernel_setup_XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   Config config(SourceMode source = SourceMode::preserve) const {
     Config config = example_config(source);
-    config.flows.state_dir = folder_ + "/state";
+    config.flows.state_dir = folder_.path() + "/state";
     return config;
   }
 
-  bool has_state_file() const { return std::filesystem::exists(folder_ + "/state/kernel.state"); }
+  bool has_state_file() const { return std::filesystem::exists(folder_.path() + "/state/kernel.state"); }
 
   std::unique_ptr<KernelSetup> make(FakeKernel& kernel) {
     log_.clear();
     return std::make_unique<KernelSetup>(kernel, [this](const std::string& line) { log_.push_back(line); });
   }
 
-  std::string folder_;
+  test::TemporaryFolder folder_;
   std::vector<std::string> log_;
 };
 

@@ -419,7 +419,7 @@ TEST_F(KernelSetupTest, two_gateways_do_not_share_a_folder_or_a_tag) {
   FakeKernel third = host_with_tun();
   third.locked = true;
   Config elsewhere = config();
-  elsewhere.flows.state_dir = folder_ + "/elsewhere";
+  elsewhere.flows.state_dir = folder_.path() + "/elsewhere";
   status = make(third)->apply(elsewhere, TunOrigin::created);
   EXPECT_THAT(status.ToString(), AllOf(HasSubstr("kernel.protocol 86"), HasSubstr("process 4711")));
   EXPECT_TRUE(has_state_file()) << "of the one that runs";
@@ -429,20 +429,20 @@ TEST_F(KernelSetupTest, two_gateways_do_not_share_a_folder_or_a_tag) {
 TEST_F(KernelSetupTest, the_state_folder_is_made_private_and_named_in_errors) {
   FakeKernel kernel = host_with_tun();
   Config deep = config();
-  deep.flows.state_dir = folder_ + "/a/b";
+  deep.flows.state_dir = folder_.path() + "/a/b";
   const auto setup = make(kernel);
   ASSERT_TRUE(setup->apply(deep, TunOrigin::created).ok());
   struct stat info {};
-  ASSERT_EQ(::stat((folder_ + "/a/b").c_str(), &info), 0);
+  ASSERT_EQ(::stat((folder_.path() + "/a/b").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0700U);
   setup->restore();
 
-  std::ofstream(folder_ + "/file") << "x";
+  std::ofstream(folder_.path() + "/file") << "x";
   Config bad = config();
-  bad.flows.state_dir = folder_ + "/file/state";
+  bad.flows.state_dir = folder_.path() + "/file/state";
   FakeKernel other = host_with_tun();
   EXPECT_THAT(make(other)->apply(bad, TunOrigin::created).ToString(),
-              AllOf(HasSubstr(folder_), HasSubstr("flows.state_dir")));
+              AllOf(HasSubstr(folder_.path()), HasSubstr("flows.state_dir")));
   EXPECT_EQ(other.state(), host().state());
 }
 

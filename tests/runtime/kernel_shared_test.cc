@@ -59,12 +59,6 @@ KernelView shared_view() {
   return view;
 }
 
-std::vector<std::string> rules_of(const KernelPlan& plan) {
-  std::vector<std::string> texts;
-  for (const auto& rule : plan.rules) texts.push_back(rule.value.to_string());
-  return texts;
-}
-
 std::string refused(const Config& config, const KernelView& view) {
   const absl::StatusOr<KernelPlan> plan = plan_kernel(config, view);
   EXPECT_FALSE(plan.ok());
