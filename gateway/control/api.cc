@@ -48,6 +48,10 @@ int http_status_of(const absl::Status& status) {
   }
 }
 
+Response failure(const absl::Status& status) {
+  return failure(http_status_of(status), std::string(status.message()));
+}
+
 /// The request's {"backend": NAME}.
 std::optional<std::string> backend_of(const Request& request) {
   const Json body = Json::parse(request.body, nullptr, /*allow_exceptions=*/false);
@@ -62,7 +66,7 @@ void change_backend(const Request& request, const Respond& respond,
   const auto name = backend_of(request);
   if (!name) return respond(failure(400, R"(the body must be {"backend": "10.0.0.3"} or {"backend": "web/NAME"})"));
   const auto meant = change(*name);
-  if (!meant.ok()) return respond(failure(http_status_of(meant.status()), std::string(meant.status().message())));
+  if (!meant.ok()) return respond(failure(meant.status()));
   respond(success({{"backends", *meant}}));
 }
 
@@ -76,7 +80,8 @@ void undrain(const Request& request, GatewayControl& gateway, const Respond& res
 
 template <bool standby>
 void set_standby(const Request&, GatewayControl& gateway, const Respond& respond) {
-  gateway.set_standby(standby);
+  const absl::Status status = gateway.set_standby(standby);
+  if (!status.ok()) return respond(failure(status));
   respond(success({{"standby", standby}}));
 }
 

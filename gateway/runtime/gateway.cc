@@ -49,6 +49,10 @@ std::string fixed_at_start(const Config& running, const Config& wanted) {
 }
 
 }  // namespace
+absl::Status being_taken_over() {
+  return absl::FailedPreconditionError("another process is taking over; ask that one");
+}
+
 
 Gateway::Gateway(boost::asio::io_context& context, Options options, Config config, KernelInterface& kernel)
     : context_(context),
@@ -171,7 +175,7 @@ ReloadResult Gateway::reload() {
 
 /// Everything is checked before anything is changed: a configuration that is refused leaves the running one as it was.
 ReloadResult Gateway::load_and_apply() {
-  if (handing_over_) return {false, {"another process is taking over; reload that one"}};
+  if (handing_over_) return {false, {std::string(being_taken_over().message())}};
   LoadResult loaded = load_config(options_.config_file);
   if (!loaded.config) return {false, std::move(loaded.errors)};
   Config& wanted = *loaded.config;
@@ -204,7 +208,7 @@ void Gateway::status(std::function<void(const GatewayStatus&)> done) {
 }
 
 absl::StatusOr<std::vector<std::string>> Gateway::drain(const std::string& backend) {
-  if (handing_over_) return absl::FailedPreconditionError("another process is taking over; ask that one");
+  if (handing_over_) return being_taken_over();
   auto meant = drained_->add(backend, config_.rules);
   if (meant.ok()) log_info(absl::StrCat("drained: ", absl::StrJoin(*meant, ", ")));
   publish_rules();
@@ -212,14 +216,15 @@ absl::StatusOr<std::vector<std::string>> Gateway::drain(const std::string& backe
 }
 
 absl::StatusOr<std::vector<std::string>> Gateway::undrain(const std::string& backend) {
-  if (handing_over_) return absl::FailedPreconditionError("another process is taking over; ask that one");
+  if (handing_over_) return being_taken_over();
   auto meant = drained_->remove(backend, config_.rules);
   if (meant.ok()) log_info(absl::StrCat("no longer drained: ", absl::StrJoin(*meant, ", ")));
   publish_rules();
   return meant;
 }
 
-void Gateway::set_standby(bool standby) {
+absl::Status Gateway::set_standby(bool standby) {
+  if (handing_over_) return being_taken_over();
   if (std::exchange(standby_, standby) != standby) {
     log_info(standby ? "standing by: nothing is announced" : "active: the VIPs are announced");
   }
@@ -242,6 +247,7 @@ void Gateway::announce() {
   }
   watch();  // the next announcement may be due in less than a second
 }
+  return absl::OkStatus();
 
 /// The configuration's rules, and what is known of this host and of the backends.
 Rules Gateway::present_rules() const {

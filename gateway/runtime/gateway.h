@@ -49,7 +49,7 @@ class Gateway final : public GatewayControl, private TakeoverServer::Owner {
   ReloadResult reload() override;
   absl::StatusOr<std::vector<std::string>> drain(const std::string& backend) override;
   absl::StatusOr<std::vector<std::string>> undrain(const std::string& backend) override;
-  void set_standby(bool standby) override;
+  absl::Status set_standby(bool standby) override;
 
  private:
   TunOrigin tun_origin() const { return path_.made_device() ? TunOrigin::created : TunOrigin::found; }

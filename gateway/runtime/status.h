@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "runtime/health/health_report.h"
 #include "runtime/worker_monitor.h"
@@ -47,8 +48,8 @@ class GatewayControl {
   /// and what comes back: DrainList.
   virtual absl::StatusOr<std::vector<std::string>> drain(const std::string& backend) = 0;
   virtual absl::StatusOr<std::vector<std::string>> undrain(const std::string& backend) = 0;
-  /// Withdraws all announcements, or makes them again.
-  virtual void set_standby(bool standby) = 0;
+  /// Withdraws all announcements, or makes them again. An error: why not.
+  virtual absl::Status set_standby(bool standby) = 0;
 };
 
 }  // namespace vipgate

@@ -99,6 +99,10 @@ TEST_F(ApiTest, StandbyAndActivate) {
   EXPECT_EQ(ask("GET", "/v1/status")["standby"], true);
   EXPECT_EQ(ask("POST", "/v1/activate"), nlohmann::json({{"standby", false}}));
   EXPECT_EQ(ask("GET", "/v1/status")["standby"], false);
+  gateway_.standby_result_ = absl::FailedPreconditionError("ask another");
+  EXPECT_EQ(ask("POST", "/v1/standby"), nlohmann::json({{"error", "ask another"}}));
+  EXPECT_EQ(response_.status, 409);
+  EXPECT_EQ(ask("GET", "/v1/status")["standby"], false);
 }
 
 TEST_F(ApiTest, WhatIsNotThereIsNamed) {

@@ -53,7 +53,10 @@ class FakeGateway final : public GatewayControl {
   absl::StatusOr<std::vector<std::string>> drain(const std::string& backend) override { return change("-", backend); }
   absl::StatusOr<std::vector<std::string>> undrain(const std::string& backend) override { return change("+", backend); }
 
-  void set_standby(bool standby) override { status_.standby = standby; }
+  absl::Status set_standby(bool standby) override {
+    if (standby_result_.ok()) status_.standby = standby;
+    return standby_result_;
+  }
 
   absl::StatusOr<std::vector<std::string>> change(const std::string& how, const std::string& backend) {
     changes_.push_back(how + backend);
@@ -62,6 +65,7 @@ class FakeGateway final : public GatewayControl {
 
   absl::StatusOr<std::vector<std::string>> change_result_ = std::vector<std::string>{"web/a"};
   std::vector<std::string> changes_;
+  absl::Status standby_result_;
   GatewayStatus status_;
   ReloadResult reload_result_{true, {"web: port changed"}};
   int reloads_ = 0;
