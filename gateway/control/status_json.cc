@@ -23,16 +23,8 @@ Json ports_json(const Service& service) {
   return ports;
 }
 
-const char* name_of(BackendState state) {
-  switch (state) {
-    case BackendState::up:
-      return "up";
-    case BackendState::down:
-      return "down";
-    case BackendState::drained:
-      return "drained";
-  }
-  return "";
+const char* state_of(const Backend& backend) {
+  return backend.drained ? "drained" : backend.down ? "down" : "up";
 }
 
 const char* name_of(Health health) {
@@ -67,7 +59,7 @@ Json backend_json(const Backend& backend, const BackendSigns& signs) {
   Json json{{"name", backend.name}, {"address", backend.address.to_string()}};
   if (backend.port) json["port"] = *backend.port;
   json["weight"] = backend.weight;
-  json["state"] = name_of(backend.state);
+  json["state"] = state_of(backend);
   json["flows"] = signs.flows;
   json["flows_opened"] = signs.opened;
   json["refused"] = signs.refused;

@@ -256,7 +256,7 @@ Rules Gateway::present_rules() const {
   for (Vip& vip : rules.vips) {
     for (Service& service : vip.services) {
       for (Backend& backend : service.backends) {
-        if (drained_->holds(service, backend)) backend.state = BackendState::drained;
+        backend.drained = drained_->holds(service, backend);
       }
     }
   }

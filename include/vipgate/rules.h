@@ -85,19 +85,15 @@ enum class OnBackendDown : std::uint8_t {
   reset,  ///< they end, with a RST to both sides
 };
 
-enum class BackendState : std::uint8_t {
-  up,
-  down,     ///< does not answer: takes no new flow
-  drained,  ///< takes no new flow and keeps those it has
-};
-
 struct Backend {
   std::string name;
   Ipv4Address address;
-  std::optional<std::uint16_t> port;      ///< none: the port that the client asked for
-  std::uint32_t weight = 1;               ///< share of new flows; 0: none
-  bool backup = false;                    ///< takes new flows only while no other backend does
-  BackendState state = BackendState::up;  ///< not configured: what health checks and operators say
+  std::optional<std::uint16_t> port;  ///< none: the port that the client asked for
+  std::uint32_t weight = 1;           ///< share of new flows; 0: none
+  bool backup = false;                ///< takes new flows only while no other backend does
+  // Not configured. Either takes it no new flow.
+  bool down = false;     ///< it does not answer, say health checks
+  bool drained = false;  ///< an operator says so; it keeps the flows it has
 
   bool operator==(const Backend&) const = default;
 };

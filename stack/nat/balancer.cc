@@ -19,7 +19,7 @@ std::uint64_t key_of(const Backend& backend) {
 }
 
 bool takes_new_flows(const Backend& backend) {
-  return backend.state == BackendState::up && backend.weight > 0;
+  return !backend.down && !backend.drained && backend.weight > 0;
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ std::optional<std::uint16_t> backend_serving(const Ruleset& rules, std::uint16_t
 
 /// What becomes of the flow if its backend is down.
 bool survives(const Service& service, const Backend& backend, const FlowRecord& flow) {
-  if (backend.state != BackendState::down) return true;
+  if (!backend.down) return true;
   // A connection whose SYN was never answered is better off at another backend; its SYN will come again.
   const bool is_connection = flow.protocol == Protocol::tcp && flow.tcp.state != TcpState::syn_sent;
   return is_connection && service.on_backend_down == OnBackendDown::keep;
@@ -48,7 +48,7 @@ bool revalidate_related(const Ruleset& rules, FlowRecord& flow) {
     for (std::uint16_t i = 0; i < rule.backends.size(); ++i) {
       const Backend& backend = rule.backends[i];
       if (backend.address != flow.original.source && backend.address != flow.reply.source) continue;
-      if (backend.state == BackendState::down && rule.on_backend_down == OnBackendDown::reset) continue;
+      if (backend.down && rule.on_backend_down == OnBackendDown::reset) continue;
       flow.service = service;
       flow.backend = i;
       return true;

@@ -78,7 +78,8 @@ TEST(Backup, NeedsSomebodyToStandInFor) {
   EXPECT_FALSE(service.backends.at(0).backup);
   EXPECT_EQ(service.backends.at(0).weight, 0U);
   EXPECT_TRUE(service.backends.at(1).backup);
-  EXPECT_EQ(service.backends.at(1).state, BackendState::up);
+  EXPECT_FALSE(service.backends.at(1).down);
+  EXPECT_FALSE(service.backends.at(1).drained);
 }
 
 }  // namespace

@@ -30,10 +30,14 @@ TEST(Answer, PingWhileTheVipIsServed) {
     return world.send(echo_request("198.51.100.7", "203.0.113.10", 77)).verdict;
   };
   EXPECT_EQ(answer().action, Action::reply);
-  rules.vips[0].services[0].backends[0].state = BackendState::down;
+  rules.vips[0].services[0].backends[0].down = true;
   EXPECT_EQ(answer().action, Action::reply) << "the other service is there";
-  rules.vips[0].services[1].backends[0].state = BackendState::down;
+  rules.vips[0].services[1].backends[0].down = true;
   EXPECT_EQ(answer().reason, Reason::ping_disabled);
+  rules.vips[0].services[1].backends[0].drained = true;
+  EXPECT_EQ(answer().reason, Reason::ping_disabled) << "drained besides";
+  rules.vips[0].services[1].backends[0].down = false;
+  EXPECT_EQ(answer().action, Action::reply) << "it keeps its flows";
   rules.vips[0].ping = Ping::always;
   EXPECT_EQ(answer().action, Action::reply);
 }

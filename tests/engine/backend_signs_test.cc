@@ -258,7 +258,8 @@ class Course {
       if (below(6) == 0) service.deny = {*Ipv4Prefix::parse("198.51.100.7")};
       for (Backend& backend : service.backends) {
         backend.weight = below(4);
-        backend.state = static_cast<BackendState>(below(6) < 4 ? 0 : 1 + below(2));
+        backend.down = below(6) == 0;
+        backend.drained = below(6) == 0;
       }
     }
     rules.timeouts = Timeouts::linux_profile();

@@ -26,8 +26,12 @@ Rules rules_of_three(const std::function<void(Service&)>& change = [](Service&) 
   return rules;
 }
 
-auto state(std::size_t backend, BackendState state) {
-  return [backend, state](Service& service) { service.backends.at(backend).state = state; };
+auto down(std::size_t backend) {
+  return [backend](Service& service) { service.backends.at(backend).down = true; };
+}
+
+auto drained(std::size_t backend) {
+  return [backend](Service& service) { service.backends.at(backend).drained = true; };
 }
 
 std::string client(int number) {
@@ -54,7 +58,7 @@ TEST(BackendState, NewFlowsAvoidABackendThatIsDownAndReturnWithIt) {
   std::map<std::string, int> taken;
   for (int i = 0; i < 300; ++i) ++taken[asks(world, client(i))];
   EXPECT_EQ(taken.size(), 3U);
-  world.reload(rules_of_three(state(1, BackendState::down)));
+  world.reload(rules_of_three(down(1)));
   for (int i = 300; i < 600; ++i) EXPECT_NE(asks(world, client(i)), "10.0.0.3:80");
   world.reload(rules_of_three());
   taken.clear();
@@ -66,7 +70,7 @@ TEST(BackendState, DatagramsMoveAtOnceAndOnlyThose) {
   World world(rules_of_three());
   std::map<int, std::string> before;
   for (int i = 0; i < 100; ++i) before[i] = asks(world, client(i));
-  world.reload(rules_of_three(state(1, BackendState::down)));
+  world.reload(rules_of_three(down(1)));
   for (const auto& [i, backend] : before) {
     const std::string now = asks(world, client(i));
     EXPECT_NE(now, "");
@@ -81,23 +85,23 @@ TEST(BackendState, DatagramsMoveAtOnceAndOnlyThose) {
 TEST(BackendState, ConnectionsOfABackendThatIsDownAreKept) {
   World world(rules_of_three());
   auto all = connections(world, 30);
-  world.reload(rules_of_three(state(1, BackendState::down)));
+  world.reload(rules_of_three(down(1)));
   world.pass_time(seconds(1));
   for (Connection& connection : all) EXPECT_TRUE(connection.exchange()) << connection.backend();
   EXPECT_EQ(world.counters().flows_revoked, 0U);
 }
 
 TEST(BackendState, OrResetOnBothSides) {
-  const auto down = rules_of_three([](Service& service) {
+  const auto rules = rules_of_three([](Service& service) {
     service.on_backend_down = OnBackendDown::reset;
-    service.backends[1].state = BackendState::down;
+    service.backends[1].down = true;
   });
   World world(rules_of_three([](Service& service) { service.on_backend_down = OnBackendDown::reset; }), 64 * 1024, 4);
   auto all = connections(world, 30);
   std::size_t lost = 0;
   for (const Connection& connection : all) lost += connection.backend() == "10.0.0.3:80" ? 1 : 0;
   ASSERT_GT(lost, 2U);
-  world.reload(down);
+  world.reload(rules);
   Connection* first = nullptr;
   for (Connection& connection : all) {
     if (connection.backend() == "10.0.0.3:80" && first == nullptr) first = &connection;
@@ -116,7 +120,7 @@ TEST(BackendState, AConnectionThatWasNeverAnsweredMovesWithItsNextSyn) {
     Connection connection(world, client(i));
     ASSERT_EQ(connection.syn().verdict.action, Action::forward);
     const bool is_dead = connection.backend() == "10.0.0.3:80";
-    world.reload(rules_of_three(state(1, BackendState::down)));
+    world.reload(rules_of_three(down(1)));
     const Outcome again = world.send(tcp(client(i), kVip).syn().seq(1000));
     ASSERT_EQ(again.verdict.action, Action::forward);
     EXPECT_NE(destination_of(again.out[0]).to_string(), "10.0.0.3:80");
@@ -134,7 +138,7 @@ TEST(BackendState, AnAnsweredHandshakeIsKept) {
   ASSERT_EQ(world.send(connection.from_backend().syn().ack(1001)).verdict.action, Action::forward);
   world.reload(rules_of_three([](Service& service) {
     service.backends.resize(1);
-    service.backends[0].state = BackendState::down;
+    service.backends[0].down = true;
   }));
   EXPECT_EQ(world.send(connection.from_client().ack(500001)).verdict.action, Action::forward);
 }
@@ -144,7 +148,7 @@ TEST(BackendState, ADrainedBackendKeepsAllItsFlowsAndGetsNone) {
   auto all = connections(world, 30);
   std::map<int, std::string> datagrams;
   for (int i = 100; i < 200; ++i) datagrams[i] = asks(world, client(i));
-  world.reload(rules_of_three(state(1, BackendState::drained)));
+  world.reload(rules_of_three(drained(1)));
   world.pass_time(seconds(1));
   for (Connection& connection : all) EXPECT_TRUE(connection.exchange());
   for (const auto& [i, backend] : datagrams) EXPECT_EQ(asks(world, client(i)), backend);
@@ -152,6 +156,15 @@ TEST(BackendState, ADrainedBackendKeepsAllItsFlowsAndGetsNone) {
   EXPECT_GT(then.flows, 20U);
   for (int i = 200; i < 400; ++i) EXPECT_NE(asks(world, client(i)), "10.0.0.3:80");
   EXPECT_EQ(signs_of(*world.ruleset(), 0, 1), then);
+}
+
+TEST(BackendState, ADrainedBackendThatIsDownTooKeepsNoDatagrams) {
+  World world(rules_of_three());
+  auto all = connections(world, 30);
+  for (int i = 100; i < 200; ++i) asks(world, client(i));
+  world.reload(rules_of_three([](Service& service) { service.backends[1].down = service.backends[1].drained = true; }));
+  for (int i = 100; i < 200; ++i) EXPECT_NE(asks(world, client(i)), "10.0.0.3:80");
+  for (Connection& connection : all) EXPECT_TRUE(connection.exchange());
 }
 
 TEST(BackendState, WeightZeroKeepsAllFlowsToo) {
@@ -164,20 +177,20 @@ TEST(BackendState, WeightZeroKeepsAllFlowsToo) {
 }
 
 TEST(BackendState, ABackupTakesFlowsWhileNoOtherBackendDoes) {
-  const auto with = [](BackendState first, BackendState second) {
+  const auto with = [](bool first_is_down, bool second_is_drained) {
     return rules_of_three([&](Service& service) {
-      service.backends[0].state = first;
-      service.backends[1].state = second;
+      service.backends[0].down = first_is_down;
+      service.backends[1].drained = second_is_drained;
       service.backends[2].backup = true;
     });
   };
-  World world(with(BackendState::up, BackendState::up));
+  World world(with(false, false));
   for (int i = 0; i < 100; ++i) EXPECT_NE(asks(world, client(i)), "10.0.0.4:80");
-  world.reload(with(BackendState::down, BackendState::up));
+  world.reload(with(true, false));
   for (int i = 100; i < 150; ++i) EXPECT_EQ(asks(world, client(i)), "10.0.0.3:80");
-  world.reload(with(BackendState::down, BackendState::drained));
+  world.reload(with(true, true));
   for (int i = 200; i < 250; ++i) EXPECT_EQ(asks(world, client(i)), "10.0.0.4:80");
-  world.reload(with(BackendState::up, BackendState::drained));
+  world.reload(with(false, true));
   for (int i = 300; i < 350; ++i) EXPECT_EQ(asks(world, client(i)), "10.0.0.2:80");
   EXPECT_EQ(asks(world, client(200)), "10.0.0.4:80") << "what the backup has it keeps";
 }
@@ -211,18 +224,18 @@ TEST(BackendState, LoadsSurviveAReloadForTheNextChoice) {
 
 TEST(BackendState, Fault8_AFlappingBackendDisturbsNobodyElse) {
   for (const OnBackendDown on_down : {OnBackendDown::keep, OnBackendDown::reset}) {
-    const auto with = [&](BackendState now) {
+    const auto with = [&](bool down) {
       return rules_of_three([&](Service& service) {
         service.on_backend_down = on_down;
-        service.backends[1].state = now;
+        service.backends[1].down = down;
       });
     };
-    World world(with(BackendState::up));
+    World world(with(false));
     auto all = connections(world, 60);
     int next = 1000;
     for (int second = 0; second < 60; ++second) {
       const bool down = second % 2 == 0;
-      world.reload(with(down ? BackendState::down : BackendState::up));
+      world.reload(with(down));
       for (int i = 0; i < 20; ++i) {
         const std::string backend = asks(world, client(next++));
         EXPECT_NE(backend, "");
@@ -249,7 +262,7 @@ TEST(BackendState, Fault9_AllBackendsDownIsToldAsConfiguredAndEndsAtOnce) {
     Rules up = rules_of_three();
     up.vips[0].unmatched = unmatched;
     Rules down = up;
-    for (Backend& backend : down.vips[0].services[0].backends) backend.state = BackendState::down;
+    for (Backend& backend : down.vips[0].services[0].backends) backend.down = true;
     World world(up);
     Connection kept(world, client(0));
     ASSERT_TRUE(kept.open());

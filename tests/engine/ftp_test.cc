@@ -176,9 +176,9 @@ TEST_P(Ftp, DataConnectionsFollowTheControlConnectionsBackend) {
   control.client_says("PASV\r\n");
   Rules rules = ftp_rules(mode());
   int port = 50000;
-  for (const BackendState state : {BackendState::drained, BackendState::down}) {
+  for (bool Backend::*state : {&Backend::drained, &Backend::down}) {
     const std::string before = endpoint_in(control.backend_says("227 Entering Passive Mode (10,0,0,4,200,10).\r\n"));
-    rules.vips[0].services[0].backends[0].state = state;
+    rules.vips[0].services[0].backends[0].*state = true;
     world_.reload(rules);
     world_.pass_time(seconds(1));
     open_data(world_, "198.51.100.7:" + std::to_string(++port), before, "10.0.0.4:51210");

@@ -206,18 +206,18 @@ TEST(BalanceInput, backups_stand_in_while_no_other_takes_flows) {
   };
   using Weights = std::vector<std::uint32_t>;
   EXPECT_EQ(weights(), (Weights{1, 5, 0, 0}));
-  service.backends[0].state = BackendState::down;
+  service.backends[0].down = true;
   EXPECT_EQ(weights(), (Weights{0, 5, 0, 0}));
-  service.backends[1].state = BackendState::drained;
+  service.backends[1].drained = true;
   EXPECT_EQ(weights(), (Weights{0, 0, 1, 1}));
-  service.backends[2].state = BackendState::drained;
+  service.backends[2].drained = true;
   EXPECT_EQ(weights(), (Weights{0, 0, 0, 1}));
-  service.backends[3].state = BackendState::down;
+  service.backends[3].down = true;
   EXPECT_EQ(weights(), (Weights{0, 0, 0, 0}));
-  service.backends[1].state = BackendState::up;
+  service.backends[1].drained = false;
   EXPECT_EQ(weights(), (Weights{0, 5, 0, 0}));
   service.backends[1].weight = 0;
-  service.backends[3].state = BackendState::up;
+  service.backends[3].down = false;
   EXPECT_EQ(weights(), (Weights{0, 0, 0, 1})) << "weight 0 is no help either";
 }
 

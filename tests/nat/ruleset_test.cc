@@ -197,7 +197,7 @@ TEST(RulesetSuccession, balancers_go_on_where_nothing_changed_that_they_go_by) {
   const Rules rules = rules_with({service("web", {{80, 80}}, backends), service("mail", {{25, 25}}, backends)});
   const Ruleset first(rules, 1);
   Rules changed = rules;
-  changed.vips[0].services[0].backends[1].state = BackendState::down;
+  changed.vips[0].services[0].backends[1].down = true;
   changed.vips[0].services[1].backends[1].name = "other";
   changed.vips[0].services[1].ports = {{26, 26}};
   const Ruleset second(changed, 2, &first);

@@ -121,6 +121,12 @@ class Health(case.Case):
             checks = said["health"]["checks"]
             self.running_gateway.reload(config.configuration(workers=2, offered=[offered, service("more", 81, FIRST)]), "reloaded")
             self.assertGreaterEqual(self.backends()["web", SECOND]["health"]["checks"], checks)
+            self.running_gateway.command("drain", FIRST)
+            self.end(FIRST)
+            self.wait_for("down", lambda: self.backends()["web", FIRST]["health"]["state"])
+            self.wait_for(False, lambda: self.running_gateway.status()["vips"][0]["served"], "drained ones that are down serve nobody")
+            self.begin(lab, FIRST)
+            self.running_gateway.command("undrain", FIRST)
             self.running_gateway.command("undrain", SECOND)
             self.assertEqual(self.states(), ["up", "down"])
             self.assertEqual(served_by(lab), {FIRST})

@@ -87,11 +87,10 @@ void BackendHealth::mark(std::vector<Backend>& backends, const std::vector<Entry
   };
   bool any_is_up = false;  // and takes new flows
   for (std::size_t i = 0; i < backends.size(); ++i) {
-    any_is_up |= health(i) == Health::up && backends[i].weight > 0 && backends[i].state != BackendState::drained;
+    any_is_up |= health(i) == Health::up && backends[i].weight > 0 && !backends[i].drained;
   }
   for (std::size_t i = 0; i < backends.size(); ++i) {
-    if (backends[i].state == BackendState::drained) continue;
-    if (health(i) == Health::down || (health(i) == Health::held && any_is_up)) backends[i].state = BackendState::down;
+    backends[i].down = health(i) == Health::down || (health(i) == Health::held && any_is_up);
   }
 }
 

@@ -38,8 +38,8 @@ class BackendHealth {
 
   void set_config(const Config& config);
 
-  /// Sets the state of backends that are down in the rules of the last configuration, and leaves those that are drained
-  /// so. Those that only flap are up again where their service has no better one.
+  /// Says in the rules of the last configuration which backends are down. Those that only flap are up again where their
+  /// service has no better one.
   void mark(Rules& rules) const;
 
   /// None: nothing is known of it, since nothing is checked. Places as in Hooks::signs.
