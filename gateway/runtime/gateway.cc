@@ -13,6 +13,7 @@
 #include "config/load.h"
 #include "runtime/clock.h"
 #include "runtime/config_diff.h"
+#include "runtime/health/down_list.h"
 #include "runtime/log.h"
 
 namespace vipgate {
@@ -48,11 +49,11 @@ std::string fixed_at_start(const Config& running, const Config& wanted) {
   return names;
 }
 
-}  // namespace
 absl::Status being_taken_over() {
   return absl::FailedPreconditionError("another process is taking over; ask that one");
 }
 
+}  // namespace
 
 Gateway::Gateway(boost::asio::io_context& context, Options options, Config config, KernelInterface& kernel)
     : context_(context),
@@ -90,6 +91,7 @@ absl::Status Gateway::start(const std::function<absl::Status()>& open_doors) {
   absl::Status opened = takeover_ ? path_.take_over_device(takeover_->estate()) : path_.open_device();
   if (!opened.ok()) return opened;
   drained_.emplace(config_.flows.state_dir);
+  make_health();
   rules_ = present_rules();
   if (absl::Status status = kernel_setup_.withdraw(unserved()); !status.ok()) return status;
   if (absl::Status status = kernel_setup_.apply(config_, tun_origin()); !status.ok()) return status;
@@ -116,24 +118,39 @@ absl::Status Gateway::start(const std::function<absl::Status()>& open_doors) {
   wait_for_signal();
   if (standby_) log_info("standing by: nothing is announced");
   watch();
-  check_health();
   log_info(absl::StrCat("ready: ", config_.rules.vips.size(), config_.rules.vips.size() == 1 ? " VIP, " : " VIPs, ",
                         path_.workers(), path_.workers() == 1 ? " worker, " : " workers, ", path_.max_flows(),
                         " flows at most"));
   return absl::OkStatus();
 }
 
-void Gateway::check_health() {
+/// Checks begin when the context runs.
+void Gateway::make_health() {
   const auto write = [](LogLevel level, const std::string& line) {
     level == LogLevel::warning ? log_warning(line) : log_info(line);
   };
+  down_ = read_down_list(config_.flows.state_dir);
   health_.emplace(
-      context_, HealthMonitor::Options{},
-      BackendHealth::Hooks{.changed = [this] { publish_rules(); },
+      context_, HealthMonitor::Options{.down = down_},
+      BackendHealth::Hooks{.changed =
+                               [this] {
+                                 keep_health();
+                                 publish_rules();
+                               },
                            .signs = [this](std::uint16_t service,
                                            std::uint16_t backend) { return signs_of(*ruleset_, service, backend); },
                            .write = write});
   health_->set_config(config_);
+}
+
+void Gateway::keep_health() {
+  if (handing_over_) return;
+  std::set<Endpoint> down = health_->down();
+  if (down == down_) return;
+  down_ = std::move(down);
+  if (const absl::Status status = write_down_list(config_.flows.state_dir, down_); !status.ok()) {
+    log_warning(absl::StrCat("the next start will not know which backends are down: ", std::string(status.message())));
+  }
 }
 
 void Gateway::wait_for_signal() {
@@ -188,6 +205,7 @@ ReloadResult Gateway::load_and_apply() {
   ReloadResult result{true, describe_changes(config_, wanted)};
   config_ = std::move(wanted);
   health_->set_config(config_);
+  keep_health();
   publish_rules();
   return result;
 }
@@ -229,6 +247,7 @@ absl::Status Gateway::set_standby(bool standby) {
     log_info(standby ? "standing by: nothing is announced" : "active: the VIPs are announced");
   }
   announce();
+  return absl::OkStatus();
 }
 
 /// What is not to be announced: VIPs without a backend that is up, and all while another gateway is active.
@@ -247,7 +266,6 @@ void Gateway::announce() {
   }
   watch();  // the next announcement may be due in less than a second
 }
-  return absl::OkStatus();
 
 /// The configuration's rules, and what is known of this host and of the backends.
 Rules Gateway::present_rules() const {
@@ -260,7 +278,7 @@ Rules Gateway::present_rules() const {
       }
     }
   }
-  if (health_) health_->mark(rules);
+  health_->mark(rules);
   return rules;
 }
 

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -62,7 +63,8 @@ class Gateway final : public GatewayControl, private TakeoverServer::Owner {
   absl::Status listen_for_takeovers();
 
   absl::Status start(const std::function<absl::Status()>& open_doors);
-  void check_health();
+  void make_health();
+  void keep_health();
   ReloadResult load_and_apply();
   Rules present_rules() const;
   Withdrawn unserved() const;
@@ -91,6 +93,7 @@ class Gateway final : public GatewayControl, private TakeoverServer::Owner {
   /// Earlier ones, freed here when no worker uses them any more: to free a large one takes longer than packets wait.
   std::vector<std::shared_ptr<const Ruleset>> old_rulesets_;
   std::optional<BackendHealth> health_;
+  std::set<Endpoint> down_;  ///< what is written of it
   Time started_;
   std::function<absl::Status()> open_doors_;
   TakeoverServer takeovers_{context_, *this};

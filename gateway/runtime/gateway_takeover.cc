@@ -98,6 +98,7 @@ void Gateway::take_back(const std::string& why) {
   if (const absl::Status status = path_.take_back(); !status.ok()) log_error(std::string(status.message()));
   // The other one may have added a queue, or taken the control socket's place.
   path_.keep_queues();
+  keep_health();
   renew_ruleset();
   path_.prepare(ruleset_);
   path_.start();

@@ -128,11 +128,33 @@ class Health(case.Case):
             self.begin(lab, FIRST)
             self.running_gateway.command("undrain", FIRST)
             self.running_gateway.command("undrain", SECOND)
-            self.assertEqual(self.states(), ["up", "down"])
+            self.wait_for(["up", "down"], self.states)
             self.assertEqual(served_by(lab), {FIRST})
             self.running_gateway.reload(config.configuration(workers=2, offered=[{**offered, "health": "none"}]), "reloaded")
             self.assertEqual(self.states(), ["up", "up"], "nothing is known of it any more")
             self.assertNotIn("health", self.backends()["web", SECOND])
+
+    @case.vipgate_only
+    def test_what_is_known_outlives_the_process(self):
+        """A host falls silent. Neither a restart nor a take-over sends clients there until a check has timed out again."""
+        offered = service("web", 80, FIRST, SECOND, health={"interval": "3s", "timeout": "3s", "fall": 1})
+        with self.running(offered, web=[FIRST, SECOND]) as lab:
+            lab.hosts[SECOND].run("nft", "add table ip dead; add chain ip dead in { type filter hook input priority 0; policy drop; }")
+            self.wait_for(["up", "down"], self.states)
+
+            def begins():
+                self.assertEqual(self.states(), ["up", "down"])
+                self.assertEqual(served_by(lab, 4), {FIRST})
+
+            self.running_gateway.kill()
+            self.running_gateway.start()
+            begins()
+            self.running_gateway.take_over()
+            begins()
+            self.running_gateway.kill()
+            lab.hosts[SECOND].run("nft", "delete table ip dead")
+            self.running_gateway.start()
+            self.wait_for(["up", "up"], self.states, "the first passed check is enough", patience=2)
 
     @case.vipgate_only
     def test_what_clients_meet_speeds_it_up(self):

@@ -12,6 +12,7 @@
 
 #include "device/namespace.h"
 #include "health_server.h"
+#include "support/temporary_folder.h"
 
 namespace vipgate {
 namespace {
@@ -52,7 +53,7 @@ Named program(std::vector<std::string> command, Duration interval = 100ms) {
 struct Watch {
   explicit Watch(boost::asio::io_context& context, HealthMonitor::Options options = {})
       : monitor(
-            context, options, [this](HealthMonitor::Id id) { changed.push_back(id); },
+            context, std::move(options), [this](HealthMonitor::Id id) { changed.push_back(id); },
             [this](LogLevel level, const std::string& line) {
               log.push_back((level == LogLevel::warning ? "warning: " : "") + line);
             }) {}
@@ -89,6 +90,23 @@ TEST_F(HealthMonitorTest, ABackendThatAnswersStaysUp) {
   EXPECT_THAT(watch.log, IsEmpty());
   EXPECT_THAT(watch.changed, IsEmpty());
   EXPECT_EQ(server.accepted(), watch.checks());
+}
+
+TEST_F(HealthMonitorTest, WhatIsKnownToBeDownIsUpWithItsFirstPassedCheck) {
+  HealthServer server(context_, {});
+  const Endpoint closed = closed_endpoint(context_);
+  Watch watch(context_, {.down = {server.endpoint(), closed}});
+  watch.monitor.set_targets({tcp(server.endpoint()), with_type(HealthType::none, tcp(server.endpoint())), tcp(closed)});
+  EXPECT_EQ(watch.monitor.state(0), Health::down);
+  EXPECT_EQ(watch.monitor.state(1), Health::up) << "nobody checks whether it still is";
+  EXPECT_EQ(watch.monitor.down(), (std::set<Endpoint>{server.endpoint(), closed}));
+  ASSERT_TRUE(until([&] { return watch.checks(2) >= 2; }));
+  EXPECT_EQ(watch.monitor.down(), std::set<Endpoint>{closed});
+  EXPECT_EQ(watch.monitor.report(0).failures, 0U);
+
+  watch.monitor.set_targets({});
+  watch.monitor.set_targets({tcp(server.endpoint())});
+  EXPECT_EQ(watch.monitor.state(0), Health::up) << "the first targets' only";
 }
 
 TEST_F(HealthMonitorTest, DownAfterFallFailuresAndUpAfterRisePasses) {
@@ -244,8 +262,8 @@ TEST_F(HealthMonitorTest, OnlySoManyChecksAtATime) {
 }
 
 TEST_F(HealthMonitorTest, ProgramsHaveTheirOwnLimit) {
-  std::string folder = testing::TempDir() + "/health_monitor_XXXXXX";
-  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  const test::TemporaryFolder temporary;
+  const std::string& folder = temporary.path();
   // Each counts those that run beside it.
   const std::string count = "mkdir " + folder + "/$$; ls " + folder + " | grep -v seen | wc -l >> " + folder +
                             "/seen; sleep 0.05; rmdir " + folder + "/$$";
@@ -261,7 +279,6 @@ TEST_F(HealthMonitorTest, ProgramsHaveTheirOwnLimit) {
     return true;
   }));
   EXPECT_EQ(shell("sort -n " + folder + "/seen | tail -1"), "2\n");
-  shell("rm -r " + folder);
 }
 
 NAMESPACE_TEST(HealthMonitorNamespace, Fault25_WithoutDescriptorsNothingIsKnown) {

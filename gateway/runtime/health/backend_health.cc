@@ -38,7 +38,7 @@ std::optional<HealthTarget> health_target(const Service& service, const Backend&
 BackendHealth::BackendHealth(boost::asio::io_context& context, HealthMonitor::Options options, Hooks hooks)
     : hooks_(std::move(hooks)),
       monitor_(
-          context, options, [this](Id) { publish_soon(); }, hooks_.write),
+          context, std::move(options), [this](Id) { publish_soon(); }, hooks_.write),
       signs_timer_(context),
       publish_timer_(context) {}
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,7 @@ class BackendHealth {
   /// None: nothing is known of it, since nothing is checked. Places as in Hooks::signs.
   std::optional<HealthReport> report(std::size_t service, std::size_t backend) const;
   HealthReports reports() const;
+  std::set<Endpoint> down() const { return monitor_.down(); }
 
  private:
   using Id = HealthMonitor::Id;

@@ -80,7 +80,8 @@ HealthMonitor::HealthMonitor(boost::asio::io_context& context, Options options, 
       log_(context, std::move(write)),
       pinger_(context),
       checks_{.limit = options.max_checks == 0 ? default_checks() : options.max_checks},
-      programs_{.limit = options.max_programs} {}
+      programs_{.limit = options.max_programs},
+      known_down_(std::move(options.down)) {}
 
 HealthMonitor::~HealthMonitor() {
   for (const auto& target : targets_) {
@@ -90,11 +91,9 @@ HealthMonitor::~HealthMonitor() {
 
 void HealthMonitor::set_targets(const std::vector<Named>& targets) {
   std::map<HealthTarget, std::shared_ptr<Target>> before;
-  std::map<Endpoint, Health> known;
-  for (auto& target : targets_) {
-    if (target->checked() != nullptr && target->state() != Health::up) known[target->spec.backend] = target->state();
-    before.emplace(target->spec, std::move(target));
-  }
+  std::set<Endpoint> known_down = down();
+  known_down.merge(std::exchange(known_down_, {}));
+  for (auto& target : targets_) before.emplace(target->spec, std::move(target));
   targets_.clear();
   std::vector<Target*> fresh;
   for (const Named& named : targets) {
@@ -103,8 +102,8 @@ void HealthMonitor::set_targets(const std::vector<Named>& targets) {
       target = std::move(found.mapped());
       target->name = named.name;
     } else {
-      const auto state = known.find(named.target.backend);
-      target = std::make_shared<Target>(context_, named, state == known.end() ? Health::up : state->second);
+      const Health known = known_down.contains(named.target.backend) ? Health::down : Health::up;
+      target = std::make_shared<Target>(context_, named, known);
       fresh.push_back(target.get());
     }
     target->id = targets_.size();
@@ -157,6 +156,14 @@ HealthReport HealthMonitor::report(Id id) const {
     report.held_until = target.watched()->down_until();
   }
   return report;
+}
+
+std::set<Endpoint> HealthMonitor::down() const {
+  std::set<Endpoint> all;
+  for (const auto& target : targets_) {
+    if (target->checked() != nullptr && target->state() != Health::up) all.insert(target->spec.backend);
+  }
+  return all;
 }
 
 /// Whatever the target waited for before is forgotten.

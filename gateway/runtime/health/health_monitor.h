@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,7 @@ class HealthMonitor {
     /// this process may open.
     std::size_t max_checks = 0;
     std::size_t max_programs = 16;  ///< at a time
+    std::set<Endpoint> down{};      ///< known to be so when the first targets are set
   };
   struct Named {
     HealthTarget target;
@@ -47,7 +49,7 @@ class HealthMonitor {
   ~HealthMonitor();
 
   /// All of them from now on, each once. Those that there were already keep their state; new ones are up, unless the
-  /// backend was down under another check.
+  /// backend was down under another check or is known to be.
   void set_targets(const std::vector<Named>& targets);
 
   /// The data path's signs that a target is ill: `refused` of them told that nobody is there. It is checked soon, or,
@@ -57,6 +59,8 @@ class HealthMonitor {
   std::size_t size() const { return targets_.size(); }
   Health state(Id id) const;
   HealthReport report(Id id) const;
+  /// What checks found down, or do not trust again yet; not what only signs speak against.
+  std::set<Endpoint> down() const;
 
  private:
   struct Target;
@@ -87,6 +91,7 @@ class HealthMonitor {
   Pinger pinger_;
   Lane checks_;
   Lane programs_;
+  std::set<Endpoint> known_down_;  ///< until the first targets are set
   std::mt19937_64 random_{std::random_device{}()};
   std::vector<std::shared_ptr<Target>> targets_;
 };
