@@ -65,7 +65,7 @@ Rules full_rules() {
   return rules;
 }
 
-/// Other backends, no helper, egress with the other VIP.
+/// Other backends, no helper, egress with the other VIP, and a VIP that is the host's address, too.
 Rules moved_rules() {
   Rules rules = full_rules();
   auto& services = rules.vips[0].services;
@@ -73,10 +73,15 @@ Rules moved_rules() {
   services[4].helper = Helper::none;
   services.erase(services.begin() + 2);
   rules.egress[0].as = address("203.0.113.11");
+  Vip shared;
+  shared.address = address("203.0.113.12");
+  shared.shared = true;
+  shared.services = {service("host's web", {Protocol::tcp}, 80, "10.0.0.2", 8080)};
+  rules.vips.push_back(std::move(shared));
   return rules;
 }
 
-/// Clients turned away, sources shown otherwise.
+/// Clients turned away, sources shown otherwise, backends down and drained.
 Rules strict_rules() {
   Rules rules = full_rules();
   auto& services = rules.vips[0].services;
@@ -84,6 +89,10 @@ Rules strict_rules() {
   services[0].deny = {*Ipv4Prefix::parse("198.51.100.9")};
   services[0].source = SourceMode::preserve;
   services[3].source = SourceMode::masquerade;
+  services[0].backends[1].down = true;
+  services[1].backends[0].drained = true;
+  services[3].backends[0].down = true;
+  services[3].on_backend_down = OnBackendDown::reset;
   services.back().limits = {.flows = 2, .flows_per_client = 1, .new_per_second = std::nullopt};
   rules.masquerade.push_back(address("10.0.0.250"));
   rules.vips[0].unmatched = Unmatched::drop;

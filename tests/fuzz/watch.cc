@@ -33,7 +33,11 @@ bool is_sent_back(const Ipv4View& ip) {
 
 void Watch::configure(const Rules& rules) {
   own_ = {rules.masquerade.begin(), rules.masquerade.end()};
-  for (const Vip& vip : rules.vips) own_.insert(vip.address);
+  hosts_.clear();
+  for (const Vip& vip : rules.vips) {
+    (vip.shared ? hosts_ : own_).insert(vip.address);
+    ours_.insert(vip.address);
+  }
   ours_.insert(own_.begin(), own_.end());
   for (const Vip& vip : rules.vips) {
     for (const Service& service : vip.services) {
@@ -73,6 +77,7 @@ void Watch::was_decided(const Datagram& packet, const Verdict& verdict) const {
   const auto ip = Ipv4View::parse(packet.bytes);
   if (!ip || verdict.action == Action::drop) return;
   require(!own_.contains(ip->source()), "nobody else may use our addresses", packet);
+  if (verdict.action == Action::pass && hosts_.contains(ip->destination())) return;  // the host judges it
   require(is_sent_back(*ip), "an error is about a packet from whom it is sent to", packet);
 }
 

@@ -28,7 +28,8 @@ class Watch {
  private:
   void require_open(const Datagram& packet, const Endpoint& target) const;
 
-  std::set<Ipv4Address> own_;    ///< by the present rules
+  std::set<Ipv4Address> own_;    ///< by the present rules, those that nobody else has
+  std::set<Ipv4Address> hosts_;  ///< likewise, those of the host, too
   std::set<Ipv4Address> ours_;   ///< by any
   std::set<Ipv4Address> known_;  ///< have sent something, or were asked for by a private host
   std::set<Endpoint> used_;      ///< likewise, with ports
