@@ -143,4 +143,9 @@ class KernelInterface {
   virtual absl::StatusOr<UniqueFd> lock(const std::string& name) = 0;
 };
 
+/// What is to be removed and is not there is no error.
+inline absl::Status unless_gone(const absl::Status& status) {
+  return absl::IsNotFound(status) ? absl::OkStatus() : status;
+}
+
 }  // namespace vipgate

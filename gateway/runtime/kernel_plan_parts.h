@@ -12,7 +12,7 @@
 #include "device/kernel.h"
 #include "runtime/kernel_plan.h"
 
-// What plan_kernel() is made of; for kernel_plan*.cc, and what kernel_setup*.cc has to know of shared VIPs.
+// What plan_kernel() is made of; for kernel_plan*.cc, and what kernel_setup*.cc has to know of it.
 namespace vipgate {
 
 // Rules of one kind share a priority: their order does not matter, and adding one renumbers none.
@@ -27,6 +27,8 @@ inline constexpr std::uint32_t kGuard = 5;
 inline constexpr std::uint32_t kSharedLocal = 1;  // distances from Config::Kernel::rule_priority
 inline constexpr std::uint32_t kShared = 2;
 inline constexpr std::uint32_t kSharedWrittenBack = 3;
+
+inline constexpr const char* kForwarding = "net/ipv4/ip_forward";
 
 /// A rule of ours; `offset` is one of those above.
 PolicyRule rule_template(const Config& config, std::uint32_t offset);

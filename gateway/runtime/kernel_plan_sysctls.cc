@@ -29,7 +29,7 @@ void plan_sysctls(const Config& config, const KernelView& view, KernelPlan& plan
   }
   plan.device_sysctls.push_back(
       {{absl::StrCat("net/ipv4/conf/", tun, "/accept_local"), "1"}, "errors of this host itself pass through the TUN"});
-  plan.sysctls.push_back({{"net/ipv4/ip_forward", "1"}, "translated packets are forwarded"});
+  plan.sysctls.push_back({{kForwarding, "1"}, "translated packets are forwarded"});
   // Follows ip_forward only where that changes, and is what counts for packets from the TUN.
   plan.sysctls.push_back(
       {{absl::StrCat("net/ipv4/conf/", tun, "/forwarding"), "1"}, "what vipgate writes is forwarded"});

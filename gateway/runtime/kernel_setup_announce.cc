@@ -51,7 +51,7 @@ absl::Status KernelSetup::reconcile_proxies(const KernelPlan& plan, const std::s
                     [&](const Wanted<ProxyNeighbour>& wanted) { return wanted.value == proxy; })) {
       continue;
     }
-    if (absl::Status status = kernel_.remove_proxy(proxy); !status.ok() && !absl::IsNotFound(status)) return status;
+    if (absl::Status status = unless_gone(kernel_.remove_proxy(proxy)); !status.ok()) return status;
     answered_.erase(proxy);
     lines.push_back(absl::StrCat("ARP ", proxy.to_string(), " no longer answered — ", removed_why));
   }
@@ -114,8 +114,7 @@ bool KernelSetup::restore_proxies() {
   if (!proxies.ok()) return logged(proxies.status(), "");
   bool clean = true;
   for (const ProxyNeighbour& proxy : *proxies) {
-    const absl::Status status = kernel_.remove_proxy(proxy);
-    clean &= logged(absl::IsNotFound(status) ? absl::OkStatus() : status,
+    clean &= logged(unless_gone(kernel_.remove_proxy(proxy)),
                     absl::StrCat("ARP ", proxy.to_string(), " no longer answered — vipgate ends"));
   }
   return clean;

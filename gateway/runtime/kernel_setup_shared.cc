@@ -51,7 +51,7 @@ absl::Status KernelSetup::reconcile_local_rule(bool moved, Lines& lines) {
       state_.local_rule = at_zero->protocol;
       if (absl::Status status = file_->save(state_); !status.ok()) return status;
     }
-    if (absl::Status status = kernel_.remove_rule(*at_zero); !status.ok() && !absl::IsNotFound(status)) return status;
+    if (absl::Status status = unless_gone(kernel_.remove_rule(*at_zero)); !status.ok()) return status;
     lines.push_back(absl::StrCat("rule ", at_zero->to_string(), again ? " removed again" : " moved",
                                  " — rules of shared VIPs go ahead of the local table"));
   }

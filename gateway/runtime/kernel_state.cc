@@ -6,12 +6,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
-#include <fstream>
 #include <sstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "runtime/whole_file.h"
 
 namespace vipgate {
 namespace {
@@ -123,24 +122,12 @@ KernelStateFile KernelStateFile::take_over(const std::string& folder, UniqueFd l
 }
 
 std::optional<KernelState> KernelStateFile::load() const {
-  std::ifstream file(path_);
-  if (!file) return std::nullopt;
-  std::ostringstream text;
-  text << file.rdbuf();
-  return KernelState::parse(text.str());
+  const std::optional<std::string> text = read_whole(path_);
+  return text ? KernelState::parse(*text) : std::nullopt;
 }
 
 absl::Status KernelStateFile::save(const KernelState& state) const {
-  const std::string fresh = absl::StrCat(path_, ".new");
-  (void)::unlink(fresh.c_str());
-  UniqueFd file(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!file) return failed("write", fresh);
-  const std::string text = state.to_text();
-  const ssize_t written = ::write(file.get(), text.data(), text.size());
-  if (written >= 0 && static_cast<std::size_t>(written) != text.size()) errno = ENOSPC;
-  if (written < 0 || static_cast<std::size_t>(written) != text.size()) return failed("write", fresh);
-  if (::rename(fresh.c_str(), path_.c_str()) != 0) return failed("write", path_);
-  return absl::OkStatus();
+  return write_whole(path_, state.to_text());
 }
 
 void KernelStateFile::remove() const {

@@ -12,6 +12,11 @@
 #include "device/unique_fd.h"
 
 namespace vipgate {
+namespace {
+
+constexpr const char* kRemedy = " (choose the folder with flows.state_dir)";
+
+}  // namespace
 
 std::optional<std::string> read_whole(const std::string& path) {
   std::ifstream file(path);
@@ -23,7 +28,7 @@ std::optional<std::string> read_whole(const std::string& path) {
 
 absl::Status write_whole(const std::string& path, const std::string& text) {
   const std::string fresh = absl::StrCat(path, ".new");
-  const auto failed = [&fresh] { return absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", fresh)); };
+  const auto failed = [&fresh] { return absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", fresh, kRemedy)); };
   (void)::unlink(fresh.c_str());
   const UniqueFd file(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!file) return failed();

@@ -7,7 +7,9 @@
 
 namespace vipgate {
 
-/// The text of a small file; nothing where it cannot be read.
+// Small files of the state folder.
+
+/// The text; nothing where it cannot be read.
 std::optional<std::string> read_whole(const std::string& path);
 
 /// Replaces a file (mode 0600) at once or not at all: readers, and whoever starts after a kill, see the old text or the
