@@ -79,8 +79,7 @@ class Balance(case.Case):
             digest = files.write_random(f"{lab.path('www')}/file", 32 << 20)
             with self.gateway(lab, three(weights=(1, 0, 1), backups=[THIRD])) as gateway:
                 self.assertEqual(served_by(lab, 20), {FIRST: 20})
-                transfer = lab.client.start("curl", "-sS", "--limit-rate", "8M", "-m", "30", f"{URL}/file",
-                                            stdout=subprocess.PIPE)
+                transfer = lab.client.start("curl", "-sS", "-m", "30", f"{URL}/file?rate=8m", stdout=subprocess.PIPE)
                 with transfer:
                     transfer.stdout.peek(1)
                     gateway.reload(three(weights=(0, 1, 1), backups=[THIRD]), says="reloaded")

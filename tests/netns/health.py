@@ -43,8 +43,7 @@ def transfers(lab, count, seconds):
     """Downloads that take about so long; each must have come whole at the end."""
     digest = files.write_random(f"{lab.path('www')}/file", 1 << 20)
     rate = (1 << 20) // seconds
-    children = [lab.client.start("curl", "-sS", "--limit-rate", rate, "-m", "60", f"{URL}/file", stdout=subprocess.PIPE)
-                for _ in range(count)]
+    children = [lab.client.start("curl", "-sS", "-m", "60", f"{URL}/file?rate={rate}", stdout=subprocess.PIPE) for _ in range(count)]
     for child in children:
         child.stdout.peek(1)
     yield

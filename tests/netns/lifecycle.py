@@ -133,7 +133,7 @@ class Lifecycle(case.Case):
 
     def slow_download(self, lab):
         """A transfer that has begun and takes some seconds."""
-        transfer = lab.client.start("curl", "-sS", "--limit-rate", "8M", "--max-time", "30", f"http://{VIP}/file", stdout=subprocess.PIPE)
+        transfer = lab.client.start("curl", "-sS", "--max-time", "30", f"http://{VIP}/file?rate=8m", stdout=subprocess.PIPE)
         transfer.stdout.peek(1)
         return transfer
 

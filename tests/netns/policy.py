@@ -66,7 +66,7 @@ class Policy(case.Case):
 
             def begin():
                 """A download of some four seconds; whether its first bytes came."""
-                command = ("curl", "-sS", "--limit-rate", "1M", "--connect-timeout", 2, "-m", 30, f"{URL}/file")
+                command = ("curl", "-sS", "--connect-timeout", 2, "-m", 30, f"{URL}/file?rate=1m")
                 child = lab.client.start(*command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
                 return child, bool(child.stdout.peek(1))
 

@@ -32,7 +32,7 @@ HOST2, HOST3, HOST4 = HOSTS.values()
 RESTARTS = case.scaled(20)
 MEAN_PAUSE = 0.8  # seconds between restarts
 RATE = 48 << 10  # bytes per second of one transfer
-SIZE = int(RATE * (RESTARTS * (MEAN_PAUSE + 0.7) + 2))  # lasts as long as the restarts, or nearly: curl's rate is not exact
+SIZE = int(RATE * (RESTARTS * (MEAN_PAUSE + 0.7) + 2))  # lasts as long as the restarts, or nearly
 DOWNLOADS, PRESERVED, UPLOADS, EGRESS, SESSIONS = (case.scaled(count) for count in (80, 40, 40, 30, 10))
 SOCKETS = 10
 PATIENCE = 120
@@ -63,17 +63,20 @@ def said(lab):
 
 
 class Curl:
-    """Many transfers at a time by one curl in a namespace."""
+    """Many transfers at a time by one curl in a namespace.
+
+    Downloads are paced by the server: what curl holds back has come already, and waits in the socket's buffer.
+    """
 
     def __init__(self, namespace, lab, name, transfers):
         """`transfers`: lines of curl's configuration, one text each."""
         path = lab.path(f"{name}.curl")
         with open(path, "w") as file:
             # Each transfer has a connection of its own.
-            file.write("\nnext\n".join(f'{one}\nlimit-rate = {RATE}\nmax-time = {PATIENCE}\nfail\nsilent\nshow-error' for one in transfers))
+            file.write("\nnext\n".join(f'{one}\nmax-time = {PATIENCE}\nfail\nsilent\nshow-error' for one in transfers))
         many = ("--parallel", "--parallel-immediate", "--parallel-max", len(transfers), "--http1.1")
         self._child = namespace.start("curl", *many, "-K", path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        self._name = name
+        self.name = name
 
     def running(self):
         return self._child.poll() is None
@@ -81,7 +84,7 @@ class Curl:
     def finish(self):
         """What went wrong, as text."""
         said = self._child.communicate(timeout=PATIENCE)[0].decode().strip()
-        return "" if self._child.returncode == 0 else f"{self._name}: curl {self._child.returncode}: {said[-500:]}"
+        return "" if self._child.returncode == 0 else f"{self.name}: curl {self._child.returncode}: {said[-500:]}"
 
 
 class Datagrams(threading.Thread):
@@ -218,11 +221,11 @@ class Restart(case.Case):
 
     def restart_under(self, lab, gateway, digest, ftp_digest):
         def download(name, count, url):
-            return [f'url = "{url}/file"\noutput = "{lab.path(f"got/{name}{index}")}"' for index in range(count)]
+            return [f'url = "{url}/file?rate={RATE}"\noutput = "{lab.path(f"got/{name}{index}")}"' for index in range(count)]
 
         def upload(count):
             path = lab.path("www/file")
-            return [f'url = "http://{VIP}/up/{index}"\nupload-file = "{path}"' for index in range(count)]
+            return [f'url = "http://{VIP}/up/{index}"\nupload-file = "{path}"\nlimit-rate = {RATE}' for index in range(count)]
 
         transfers = [
             Curl(lab.client, lab, "masquerade", download("m", DOWNLOADS, f"http://{VIP}")),
@@ -234,7 +237,8 @@ class Restart(case.Case):
         datagrams = Datagrams(lab.client)
         time.sleep(1.5)  # all have begun
         adopted, pauses = self.restart_often(gateway, lambda: all(one.running() for one in transfers))
-        self.assertGreaterEqual(len(adopted), RESTARTS // 2)
+        ended = [f"{one.name} ended: {one.finish()}" for one in transfers if not one.running()]
+        self.assertGreaterEqual(len(adopted), RESTARTS // 2, ended)
         trouble = [what for what in (one.finish() for one in (*transfers, *sessions)) if what]
         silent = datagrams.finish()
         self.assertEqual(trouble, [])

@@ -225,8 +225,8 @@ class Shared(case.Case):
                 lab.gateway.ip(f"address add {SHARED}/24 dev public")
                 served(lab.client, SHARED)
 
-                slowly = ("--limit-rate", case.scaled(SIZE) // 4)
-                with lab.client.start("curl", "-sS", "--fail", *slowly, f"{URL}/file", stdout=subprocess.PIPE) as transfer:
+                slow = f"{URL}/file?rate={case.scaled(SIZE) // 4}"
+                with lab.client.start("curl", "-sS", "--fail", slow, stdout=subprocess.PIPE) as transfer:
                     time.sleep(1)
                     lab.gateway.ip(f"address del {SHARED}/24 dev public")
                     time.sleep(1.5)

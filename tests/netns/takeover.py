@@ -15,7 +15,7 @@ from control import halted, thread_called
 from lab import REPOSITORY, case, config, files, servers
 from lab.lab import HOSTS, VIP, Lab
 from lab.vipgate import Vipgate, binary
-from restart import Curl
+from restart import RATE as TRANSFER_RATE, Curl
 
 HOST2, HOST4 = HOSTS["host2"], HOSTS["host4"]
 SERVICES = [
@@ -98,7 +98,7 @@ class Takeover(case.Case):
             names = [lab.path(f"got/{index}") for index in range(count)]
             ports = [80 + index % 2 for index in range(count)]
             transfers = Curl(lab.client, lab, "transfers", [
-                f'url = "http://{VIP}:{port}/file"\noutput = "{name}"' for port, name in zip(ports, names)])
+                f'url = "http://{VIP}:{port}/file?rate={TRANSFER_RATE}"\noutput = "{name}"' for port, name in zip(ports, names)])
             stream = Stream(lab)
             time.sleep(2)
             for _ in range(TAKE_OVERS):

@@ -41,7 +41,7 @@ def _start(lab, address, name, *command, port):
 
 
 def web(lab, address=HOSTS["host2"], port=8080):
-    """nginx. Serves and takes (PUT) files below lab.path("www"); /id/ANYTHING says who asked, and for what."""
+    """nginx. Serves and takes (PUT) files below lab.path("www"), with ?rate=N at N bytes a second; /id/ANYTHING says who asked, and for what."""
     name = f"nginx-{address}-{port}"
     root = lab.path("www")
     os.makedirs(root, exist_ok=True)
@@ -66,6 +66,7 @@ def web(lab, address=HOSTS["host2"], port=8080):
                     listen {address}:{port} backlog=4096;
                     root {root};
                     client_max_body_size 0;
+                    limit_rate $arg_rate;
                     dav_methods PUT;
                     location = / {{ return 200 "nginx on {address}:{port} greets $remote_addr\\n"; }}
                     location /id/ {{ return 200 "$uri $remote_addr\\n"; }}
