@@ -28,6 +28,10 @@ struct Field {
   const char* name;
   std::uint64_t Owner::*count;
 };
+// Until C++20's deduction for aggregates is in every compiler we build with: clang has it from 17 on.
+template <typename Owner>
+Field(const char*, std::uint64_t Owner::*) -> Field<Owner>;
+
 constexpr std::array kFields{
     Field{"packets_read", &WorkerCounters::packets_read},
     Field{"bytes_read", &WorkerCounters::bytes_read},
