@@ -96,8 +96,9 @@ void Gateway::take_back(const std::string& why) {
   log_warning(absl::StrCat("the new process did not take over, ", why, "; this one goes on"));
   handing_over_ = false;
   if (const absl::Status status = path_.take_back(); !status.ok()) log_error(std::string(status.message()));
-  // The other one may have added a queue, or taken the control socket's place.
+  // The other one may have added a queue, changed the kernel, or taken the control socket's place.
   path_.keep_queues();
+  kernel_setup_.resume();
   keep_health();
   renew_ruleset();
   path_.prepare(ruleset_);

@@ -48,6 +48,13 @@ KernelSetup::Locks KernelSetup::copy_locks() const {
   return {.protocol = copy(lock_), .protocol_number = locked_protocol_, .folder = copy(file_->lock())};
 }
 
+void KernelSetup::resume() {
+  if (std::optional<KernelState> noted = file_->load(); noted && noted->identity == state_.identity) {
+    state_ = *std::move(noted);
+  }
+  look_again_ = true;
+}
+
 absl::Status KernelSetup::apply(const Config& config, TunOrigin origin) {
   const bool first = !config_;
   if (first) {

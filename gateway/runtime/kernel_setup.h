@@ -44,6 +44,8 @@ class KernelSetup {
   void take_charge() { guest_ = false; }
   /// For a gateway that takes this one's place.
   Locks copy_locks() const;
+  /// When that one did not: what it has changed is taken back by the next check(), and in the end.
+  void resume();
 
   /// At the start and after each reload. When the first one fails, everything is undone, a killed predecessor's
   /// leftovers included; when a later one fails, the previous state holds. `origin` counts the first time; after it the

@@ -17,6 +17,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
+using ::testing::SizeIs;
 using ::testing::StartsWith;
 
 constexpr MacAddress kOther{0x02, 0, 0, 0, 0, 9};
@@ -198,6 +199,23 @@ TEST_F(AnnounceTest, Rfc5227Sec23_an_address_is_asked_for_then_announced_twice) 
   EXPECT_THAT(kernel_.lan.sent, ElementsAre("eth0 ! 203.0.113.10"));
   setup_->restore();
   EXPECT_THAT(proxies(), IsEmpty());
+  EXPECT_EQ(kernel_.sysctls["net/ipv4/neigh/eth0/proxy_delay"], "80");
+}
+
+TEST_F(AnnounceTest, Fault7_what_a_gateway_has_changed_that_did_not_take_over_is_taken_back) {
+  ASSERT_TRUE(start(by_table()).ok());
+  auto other = std::make_unique<KernelSetup>(kernel_, [](const std::string&) {});
+  other->take_over(setup_->copy_locks());
+  ASSERT_TRUE(other->apply(by_arp(), TunOrigin::found).ok());
+  EXPECT_THAT(proxies(), SizeIs(1));
+  EXPECT_EQ(kernel_.sysctls["net/ipv4/neigh/eth0/proxy_delay"], "0");
+  other.reset();  // it died
+  kernel_.has_changed = false;
+  setup_->resume();
+  run_for(seconds(1));
+  EXPECT_THAT(proxies(), IsEmpty());
+  EXPECT_THAT(table(), ElementsAre(kVipRoute));
+  setup_->restore();
   EXPECT_EQ(kernel_.sysctls["net/ipv4/neigh/eth0/proxy_delay"], "80");
 }
 
