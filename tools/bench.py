@@ -1,5 +1,7 @@
 #!/usr/bin/python3
-"""Bytes through the gateway with iperf3, every way in turn, round by round; the table gives medians of the rounds' ratios."""
+"""Bytes through the gateway with iperf3, every way in turn, round by round; the table gives medians of the rounds' ratios.
+
+The engine alone: tools/bench.sh --engine."""
 
 import argparse
 import json
