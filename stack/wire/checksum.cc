@@ -5,17 +5,6 @@
 #include "wire/bytes.h"
 
 namespace vipgate {
-namespace {
-
-constexpr std::uint16_t fold(std::uint64_t sum) {
-  sum = (sum & 0xffffffff) + (sum >> 32);
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  return static_cast<std::uint16_t>((sum & 0xffff) + (sum >> 16));
-}
-
-}  // namespace
-
 std::uint16_t checksum_sum(std::span<const std::uint8_t> bytes, std::uint16_t initial) {
   // Summed in the machine's byte order and swapped once at the end (RFC 1071 §2 B). 32-bit words in a 64-bit sum: no
   // carry is lost below 16 GiB, and compilers vectorise the loop.
@@ -32,15 +21,16 @@ std::uint16_t checksum_sum(std::span<const std::uint8_t> bytes, std::uint16_t in
     std::memcpy(&word, at, left);
     sum += word;
   }
-  const std::uint16_t swapped = fold(sum);
+  const std::uint16_t swapped = checksum_fold(sum);
   return checksum_add(static_cast<std::uint16_t>(swapped << 8 | swapped >> 8), initial);
 }
 
 std::uint16_t pseudo_header_sum(Ipv4Address source, Ipv4Address destination, Protocol protocol, std::uint32_t length) {
   const std::uint64_t source_value = source.value();
   const std::uint64_t destination_value = destination.value();
-  return fold((source_value >> 16) + (source_value & 0xffff) + (destination_value >> 16) +
-              (destination_value & 0xffff) + static_cast<std::uint64_t>(protocol) + (length >> 16) + (length & 0xffff));
+  return checksum_fold((source_value >> 16) + (source_value & 0xffff) + (destination_value >> 16) +
+                       (destination_value & 0xffff) + static_cast<std::uint64_t>(protocol) + (length >> 16) +
+                       (length & 0xffff));
 }
 
 }  // namespace vipgate

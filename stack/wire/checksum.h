@@ -1,17 +1,36 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
 #include "vipgate/address.h"
 #include "vipgate/rules.h"
+#include "wire/bytes.h"
 
 namespace vipgate {
 
 // The Internet checksum (RFC 1071): the one's complement of the one's complement sum of 16-bit big-endian words.
 
+/// The one's complement sum of 16-bit words that were added up, singly or in pairs, in a wider one.
+constexpr std::uint16_t checksum_fold(std::uint64_t sum) {
+  sum = (sum & 0xffffffff) + (sum >> 32);
+  sum = (sum & 0xffff) + (sum >> 16);
+  sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<std::uint16_t>((sum & 0xffff) + (sum >> 16));
+}
+
 /// Folded sum of `bytes`, an odd last one padded with zero, added to the folded sum `initial`. Not complemented.
 std::uint16_t checksum_sum(std::span<const std::uint8_t> bytes, std::uint16_t initial = 0);
+
+/// Likewise of a few bytes whose number the compiler knows, a multiple of four.
+template <std::size_t kSize>
+requires(kSize != std::dynamic_extent && kSize % 4 == 0) std::uint16_t
+    checksum_sum(std::span<const std::uint8_t, kSize> bytes) {
+  std::uint64_t sum = 0;
+  for (std::size_t at = 0; at < kSize; at += 4) sum += load32(bytes.data() + at);
+  return checksum_fold(sum);
+}
 
 /// Folded sum of the pseudo-header of TCP and UDP (RFC 9293 §3.1, RFC 768). Not complemented. `length`: transport
 /// header and data.
@@ -23,27 +42,29 @@ constexpr std::uint16_t checksum_add(std::uint16_t a, std::uint16_t b) {
   return static_cast<std::uint16_t>(sum + (sum >> 16));
 }
 
-/// By how much a change of fields moves the sum that they are part of.
+/// By how much a change of fields moves the sum that they are part of. They are added up in a wider word and folded
+/// in the end.
 class ChecksumChange {
  public:
   constexpr void replace16(std::uint16_t before, std::uint16_t after) {
-    sum_ = checksum_add(sum_, checksum_add(static_cast<std::uint16_t>(~before), after));
+    sum_ += static_cast<std::uint16_t>(~before);
+    sum_ += after;
   }
   constexpr void replace32(std::uint32_t before, std::uint32_t after) {
-    replace16(static_cast<std::uint16_t>(before >> 16), static_cast<std::uint16_t>(after >> 16));
-    replace16(static_cast<std::uint16_t>(before), static_cast<std::uint16_t>(after));
+    sum_ += ~before;  // two words at once: 2^16 is 1 in one's complement arithmetic
+    sum_ += after;
   }
 
   /// To a finished checksum: RFC 1624 equation 3, HC' = ~(~HC + ~m + m').
   constexpr std::uint16_t apply(std::uint16_t checksum) const {
-    return static_cast<std::uint16_t>(~checksum_add(static_cast<std::uint16_t>(~checksum), sum_));
+    return static_cast<std::uint16_t>(~apply_to_sum(static_cast<std::uint16_t>(~checksum)));
   }
 
   /// To an uncomplemented sum, such as a partial checksum's pseudo-header sum.
-  constexpr std::uint16_t apply_to_sum(std::uint16_t sum) const { return checksum_add(sum, sum_); }
+  constexpr std::uint16_t apply_to_sum(std::uint16_t sum) const { return checksum_fold(sum_ + sum); }
 
  private:
-  std::uint16_t sum_ = 0;
+  std::uint64_t sum_ = 0;
 };
 
 }  // namespace vipgate
