@@ -62,7 +62,7 @@ Verdict Engine::State::follow(Transit& transit, FlowHit hit, Time now, PacketSin
     return told ? Verdict{.action = Action::reply, .reason = Reason::revoked, .shard = transit.shard}
                 : begin(transit, now, sink);
   }
-  const Duration timeout_before = flow_timeout(flow);
+  const FlowStanding standing_before = standing_of(flow);
   bool refresh = refreshes(flow, hit.direction);
   TcpOutcome outcome = TcpOutcome::accept;
   if (flow.protocol == Protocol::tcp) {
@@ -83,7 +83,7 @@ Verdict Engine::State::follow(Transit& transit, FlowHit hit, Time now, PacketSin
     flow.answered = 1;
   }
   if (refresh) flow.last_seen = now;
-  const Reason objection = reclassify(transit, hit, timeout_before);
+  const Reason objection = standing_of(flow) == standing_before ? Reason::none : reclassify(transit, hit);
   if (objection != Reason::none) {
     reset_both(transit.shard, flow, sink);
     end(transit.shard, hit.id);
@@ -109,13 +109,11 @@ void Engine::State::note_signs(const FlowRecord& flow, Direction direction, cons
 
 /// Puts the flow where it belongs by its new state. A flow that goes live takes its place among those that limits
 /// count; returns what objects.
-Reason Engine::State::reclassify(const Transit& transit, FlowHit hit, Duration timeout_before) {
+Reason Engine::State::reclassify(const Transit& transit, FlowHit hit) {
   FlowTable& flows = flows_of(transit.shard);
   FlowRecord& flow = flows[hit.id];
   const FlowClass class_before = flow.flow_class;
   const FlowClass class_now = class_of(flow);
-  const Duration timeout_now = flow_timeout(flow);
-  if (class_now == class_before && timeout_now >= timeout_before) return Reason::none;
   if (class_now == FlowClass::live && !summon_helper(transit, flow, hit.direction)) return Reason::table_full;
   if (class_now != class_before && is_counted(flow)) {
     ServiceLoad& load = rules->load();
@@ -134,7 +132,7 @@ Reason Engine::State::reclassify(const Transit& transit, FlowHit hit, Duration t
       if (class_before == FlowClass::closed) load->add_flow();
     }
   }
-  flows.update(hit.id, class_now, timeout_now);
+  flows.update(hit.id, class_now, flow_timeout(flow));
   return Reason::none;
 }
 

@@ -63,7 +63,7 @@ struct Engine::State {
   Verdict decide(Transit& transit, Time now, PacketSink& sink);
   Verdict follow(Transit& transit, FlowHit hit, Time now, PacketSink& sink);
   Verdict follow_error(Transit& transit, FlowHit hit);
-  Reason reclassify(const Transit& transit, FlowHit hit, Duration timeout_before);
+  Reason reclassify(const Transit& transit, FlowHit hit);
   void note_signs(const FlowRecord& flow, Direction direction, const TcpSegment& segment) const;
   void lower_mss_of(const FlowRecord& flow, Transit& transit) const;
 

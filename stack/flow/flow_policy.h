@@ -20,6 +20,18 @@ constexpr bool is_pseudo(const FlowRecord& flow) {
 /// How long the flow may be silent in its present state. `idle` replaces the timeout of flows that are fully set up.
 Duration timeout_of(const FlowRecord& flow, const Timeouts& timeouts, std::optional<Duration> idle);
 
+/// Of a flow's state, all that the two below depend on.
+struct FlowStanding {
+  TcpState state = TcpState::none;
+  bool whole = false;  ///< TCP: both sides were heard. Others: a reply was
+
+  bool operator==(const FlowStanding&) const = default;
+};
+inline FlowStanding standing_of(const FlowRecord& flow) {
+  if (flow.protocol != Protocol::tcp) return {TcpState::none, flow.answered != 0};
+  return {flow.tcp.state, !tcp_is_one_sided(flow.tcp)};
+}
+
 /// What the flow is worth when room is needed, by its present state.
 FlowClass class_of(const FlowRecord& flow);
 

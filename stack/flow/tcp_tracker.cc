@@ -58,7 +58,7 @@ bool is_own_syn(const TcpPeer& peer, const TcpSegment& syn) {
 /// In SYN_SENT and SYN_SENT2: whether the side's SYN is acknowledged, with the data that came in it (RFC 7413) or
 /// without.
 bool acknowledges_syn(std::uint32_t acknowledgement, const TcpPeer& peer) {
-  return was_heard(peer) && !before(acknowledgement, peer.max_end) && !after(acknowledgement, peer.end);
+  return peer.was_heard() && !before(acknowledgement, peer.max_end) && !after(acknowledgement, peer.end);
 }
 
 /// Remembers a SYN of the original side that cannot be believed. If the reply side answers it, they know better than
@@ -124,7 +124,7 @@ bool repeats_simultaneous_open(const TcpTrack& track, Direction direction, const
 
 TcpResult track_syn(TcpTrack& track, Direction direction, const TcpSegment& segment) {
   TcpPeer& sender = track.peer(direction);
-  if (!was_heard(sender)) {  // RFC 9293 §3.5, figure 7: simultaneous open
+  if (!sender.was_heard()) {  // RFC 9293 §3.5, figure 7: simultaneous open
     sender = peer_of(segment);
     track.flags |= TcpTrack::kSimultaneous;
     track.state = syn_sent2;
@@ -198,7 +198,7 @@ TcpResult track_reset(TcpTrack& track, Direction direction, const TcpSegment& se
     const bool refuses = segment.has(tcp::kAck) && acknowledges_syn(segment.acknowledgement, receiver);
     const bool refutes = direction == Direction::original && (track.noted_flags & TcpTrack::kNotedAck) != 0 &&
                          segment.sequence == track.noted;
-    const bool gives_up = was_heard(sender) && segment.sequence == sender.end;
+    const bool gives_up = sender.was_heard() && segment.sequence == sender.end;
     return refuses || refutes || gives_up ? close_by_reset(track, direction) : invalid(Reason::tcp_reset);
   }
 
@@ -207,7 +207,7 @@ TcpResult track_reset(TcpTrack& track, Direction direction, const TcpSegment& se
   const bool expected = (receiver.flags & TcpPeer::kAcked) != 0;
   if (expected && before(segment.sequence, receiver.max_ack)) return invalid(Reason::tcp_reset);
   const bool exact =
-      (expected && segment.sequence == receiver.max_ack) || (was_heard(sender) && segment.sequence == sender.end);
+      (expected && segment.sequence == receiver.max_ack) || (sender.was_heard() && segment.sequence == sender.end);
   if (exact) return close_by_reset(track, direction);
   // Its receiver will answer with a challenge ACK, and if the RST was real, an exact one follows.
   if (tcp_is_liberal(track)) return kAccept;
@@ -280,11 +280,6 @@ TcpResult track_data(TcpTrack& track, Direction direction, TcpKind kind, const T
   if (kind == TcpKind::fin) note_fin(track, direction, segment);
   track.state = next;
   return kRefresh;
-}
-
-bool is_one_sided(const TcpTrack& track) {
-  return track.has(TcpTrack::kPickedUp) && !tcp_is_closed(track.state) &&
-         !(was_heard(track.peers[0]) && was_heard(track.peers[1]));
 }
 
 }  // namespace
@@ -373,12 +368,12 @@ bool tcp_is_liberal(const TcpTrack& track) {
 
 Duration tcp_timeout(const TcpTrack& track, const Timeouts& timeouts) {
   const Duration timeout = tcp_timeout(track.state, timeouts);
-  if (!is_one_sided(track)) return timeout;
+  if (!tcp_is_one_sided(track)) return timeout;
   return std::min({timeout, timeouts.picked_up, kMaxPickedUp});
 }
 
 bool tcp_is_half_open(const TcpTrack& track) {
-  return tcp_is_half_open(track.state) || is_one_sided(track);
+  return tcp_is_half_open(track.state) || tcp_is_one_sided(track);
 }
 
 bool tcp_in_flight(const TcpTrack& track, Direction sender, std::uint32_t sequence) {

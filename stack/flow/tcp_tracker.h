@@ -50,6 +50,8 @@ struct TcpPeer {
   static constexpr std::uint8_t kFinished = 8;       ///< it has sent its FIN
   static constexpr std::uint8_t kUnheard = 16;       ///< nothing heard of it since pick-up or adoption
 
+  bool was_heard() const { return max_window != 0; }
+
   bool operator==(const TcpPeer&) const = default;
 };
 
@@ -126,8 +128,13 @@ bool tcp_is_liberal(const TcpTrack& track);
 /// How long the connection is kept when nothing more is heard of it.
 Duration tcp_timeout(const TcpTrack& track, const Timeouts& timeouts);
 
-/// As tcp_is_half_open(TcpState), and a connection picked up of which one side was never heard: neither is known to
-/// have two ends.
+/// A connection picked up in its middle of which one side was never heard.
+inline bool tcp_is_one_sided(const TcpTrack& track) {
+  return track.has(TcpTrack::kPickedUp) && !tcp_is_closed(track.state) &&
+         !(track.peers[0].was_heard() && track.peers[1].was_heard());
+}
+
+/// As tcp_is_half_open(TcpState), and one that is one-sided: neither is known to have two ends.
 bool tcp_is_half_open(const TcpTrack& track);
 
 /// Whether data of that side which begins at `sequence` may be on its way: sent, and not acknowledged yet.

@@ -54,10 +54,6 @@ inline constexpr std::uint32_t kMinAckWindow = 66000;
 /// RFC 7323 §2.3: "the maximum window size is 1 GiB".
 inline constexpr std::uint32_t kMaxWindow = std::uint32_t{1} << 30;
 
-inline bool was_heard(const TcpPeer& peer) {
-  return peer.max_window != 0;
-}
-
 /// A segment in the terms of the equations.
 struct TcpReading {
   std::uint32_t sequence;
