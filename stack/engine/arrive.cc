@@ -27,7 +27,7 @@ bool is_land(const PacketView& view) {
 }  // namespace
 
 /// Fills `transit` unless the way ends here.
-std::optional<Verdict> Engine::State::arrive(Packet& packet, std::optional<Transit>& transit, Time now) {
+std::optional<Verdict> Engine::State::arrive(Packet& packet, Transit& transit, Time now) {
   const auto header = parse_ip(packet);
   if (!header) return drop(header.reason());
   Ipv4View ip = *header;
@@ -44,24 +44,31 @@ std::optional<Verdict> Engine::State::arrive(Packet& packet, std::optional<Trans
 
   const auto view = PacketView::parse(packet, ip);
   if (!view) return drop(view.reason());
-  std::optional<QuotedPacket> quoted;
-  if (view->protocol == Protocol::icmp && view->icmp.is_error()) {
-    const auto parsed = QuotedPacket::parse(*view);
-    // About a protocol that is not translated, for example: the host may know.
-    if (!parsed && is_shared(ip.destination())) return Verdict{.action = Action::pass};
-    if (!parsed) return drop(parsed.reason());
-    quoted = *parsed;
-  }
-  const Protocol protocol = quoted ? quoted->protocol : view->protocol;
-  const Tuple tuple = quoted ? quoted->tuple.reversed() : tuple_of(*view);
+  transit.packet = &packet;
+  transit.view = *view;
+  transit.reopens = false;
+  transit.quoted.reset();
+  transit.protocol = view->protocol;
+  transit.tuple = tuple_of(*view);
+  transit.source = sender;
   if (sender.shared && is_land(*view)) return drop(Reason::own_source);
-  const AddressRole source = rules->role_of(tuple.source);
-  const AddressRole destination = rules->role_of(tuple.destination);
-  const bool serves_preserved = rules->serves_preserved(source, tuple.source_port);
-  const std::uint8_t shard = sharding.of_packet(tuple, serves_preserved, destination);
-  if (!owns(shard)) return Verdict{.action = Action::hand_off, .shard = shard};
-  transit.emplace(Transit{packet, *view, quoted, protocol, tuple, source, destination, shard});
-  flows_of(shard).prefetch(protocol, tuple);
+  if (view->protocol == Protocol::icmp && view->icmp.is_error()) {
+    const auto quoted = QuotedPacket::parse(*view);
+    // About a protocol that is not translated, for example: the host may know.
+    if (!quoted && is_shared(ip.destination())) return Verdict{.action = Action::pass};
+    if (!quoted) return drop(quoted.reason());
+    transit.quoted = *quoted;
+    transit.protocol = quoted->protocol;
+    transit.tuple = quoted->tuple.reversed();
+    transit.source = rules->role_of(transit.tuple.source);
+  }
+  transit.destination = rules->role_of(transit.tuple.destination);
+  const bool serves_preserved = rules->serves_preserved(transit.source, transit.tuple.source_port);
+  transit.shard = sharding.of_packet(transit.tuple, serves_preserved, transit.destination);
+  if (!owns(transit.shard)) return Verdict{.action = Action::hand_off, .shard = transit.shard};
+  const FlowTable& flows = flows_of(transit.shard);
+  transit.hash = flows.hash_of(transit.protocol, transit.tuple);
+  flows.prefetch(transit.hash);
   return std::nullopt;
 }
 

@@ -69,12 +69,17 @@ void Engine::process(std::span<Packet> packets, std::span<Verdict> verdicts, Tim
     for (Shard& shard : state_->shards) shard.fragments.release();
     state_->handed_out_datagrams = false;
   }
-  std::array<std::optional<Transit>, kMaxBatch> transits;
+  std::array<bool, kMaxBatch> on_the_way;
   for (std::size_t i = 0; i < packets.size(); ++i) {
-    if (const auto verdict = state_->arrive(packets[i], transits[i], now)) verdicts[i] = *verdict;
+    const auto verdict = state_->arrive(packets[i], state_->transits[i], now);
+    on_the_way[i] = !verdict;
+    if (verdict) verdicts[i] = *verdict;
   }
   for (std::size_t i = 0; i < packets.size(); ++i) {
-    if (transits[i]) verdicts[i] = state_->decide(*transits[i], now, sink);
+    if (on_the_way[i]) state_->look_ahead(state_->transits[i]);
+  }
+  for (std::size_t i = 0; i < packets.size(); ++i) {
+    if (on_the_way[i]) verdicts[i] = state_->decide(state_->transits[i], now, sink);
     state_->count(verdicts[i]);
   }
 }

@@ -31,7 +31,7 @@ Verdict Engine::State::decide(Transit& transit, Time now, PacketSink& sink) {
   if (transit.protocol == Protocol::icmp && !transit.quoted && !transit.view.icmp.is_query()) {
     return begin(transit, now, sink);
   }
-  const auto hit = flows.find(transit.protocol, transit.tuple);
+  const auto hit = flows.find(transit.protocol, transit.tuple, transit.hash, transit.probably);
   if (transit.quoted) return hit ? follow_error(transit, *hit) : stray(transit, Reason::icmp_embedded);
   return hit ? follow(transit, *hit, now, sink) : begin(transit, now, sink);
 }
@@ -50,7 +50,7 @@ Verdict Engine::State::follow_error(Transit& transit, FlowHit hit) {
   if (hit.direction == Direction::reply && says_unreachable(transit.view.icmp)) {
     if (BackendLoad* load = backend_load(flow)) load->note_refused();
   }
-  translate_error(transit.packet, transit.view, *transit.quoted, flow, hit.direction);
+  translate_error(*transit.packet, transit.view, *transit.quoted, flow, hit.direction);
   return forward(flow, transit.shard);
 }
 
@@ -93,7 +93,7 @@ Verdict Engine::State::follow(Transit& transit, FlowHit hit, Time now, PacketSin
   if (wait != Reason::none) return drop(wait, transit.shard);
   lower_mss_of(flow, transit);
   const Tuple& other = hit.direction == Direction::original ? flow.reply : flow.original;
-  rewrite(transit.packet, transit.view, other.reversed());
+  rewrite(*transit.packet, transit.view, other.reversed());
   return forward(flow, transit.shard);
 }
 
@@ -141,7 +141,7 @@ void Engine::State::lower_mss_of(const FlowRecord& flow, Transit& transit) const
   const Service& service = *rules->service(flow.service).service;
   const std::uint16_t margin = service.helper == Helper::none ? 0 : kFtpGrowth;
   if (!service.mss && margin == 0) return;
-  lower_mss(transit.packet, transit.view, service.mss.value_or(std::numeric_limits<std::uint16_t>::max()), margin);
+  lower_mss(*transit.packet, transit.view, service.mss.value_or(std::numeric_limits<std::uint16_t>::max()), margin);
 }
 
 }  // namespace vipgate

@@ -93,7 +93,7 @@ Reason Engine::State::help(Transit& transit, const FlowRecord& flow, Direction d
   const FtpNames names{.client = flow.original.source, .vip = flow.original.destination, .backend = flow.reply.source};
   Expecter expecter(*this, transit.shard, flow, record, now);
   const FtpVerdict verdict =
-      ftp_translate(record.ftp, direction, transit.packet, transit.view, outcome, names, expecter);
+      ftp_translate(record.ftp, direction, *transit.packet, transit.view, outcome, names, expecter);
   helpers.publish(flow.extension);
   counters.data_connections_announced += verdict.announced;
   counters.data_connections_refused += verdict.refused;

@@ -205,7 +205,7 @@ Verdict Engine::State::commit(Transit& transit, FlowRecord& candidate, Time now,
     load->add_flow();
   }
   lower_mss_of(flows[id], transit);
-  rewrite(transit.packet, transit.view, candidate.reply.reversed());
+  rewrite(*transit.packet, transit.view, candidate.reply.reversed());
   return forward(candidate, transit.shard);
 }
 

@@ -8,8 +8,8 @@ Verdict Engine::State::answer_ping(Transit& transit, Time now, PacketSink& sink)
   if (transit.view.icmp.type() != icmp::kEchoRequest) return drop(Reason::icmp_type, transit.shard);
   if (!rules->answers_ping(transit.destination.vip)) return drop(Reason::ping_disabled, transit.shard);
   if (!answers.allow(now)) return drop(Reason::rate_limited, transit.shard);
-  turn_into_echo_reply(transit.packet, transit.view);
-  send_as_it_came(transit.packet, sink);
+  turn_into_echo_reply(*transit.packet, transit.view);
+  send_as_it_came(*transit.packet, sink);
   return {.action = Action::reply, .shard = transit.shard};
 }
 

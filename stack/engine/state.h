@@ -28,15 +28,17 @@ namespace vipgate {
 
 /// A packet on its way through the engine: what is known of it so far.
 struct Transit {
-  Packet& packet;
+  Packet* packet = nullptr;
   PacketView view;
   std::optional<QuotedPacket> quoted;  ///< of an ICMP error
-  Protocol protocol;                   ///< of the flow: an error belongs to that of the packet it quotes
+  Protocol protocol = Protocol::tcp;   ///< of the flow: an error belongs to that of the packet it quotes
   Tuple tuple;                         ///< likewise, in the direction in which the packet travels
   AddressRole source;
   AddressRole destination;
   std::uint8_t shard = 0;
-  bool reopens = false;  ///< a closed flow with the same tuple goes when this packet opens a new one
+  std::uint64_t hash = 0;  ///< of protocol and tuple, as the shard's FlowTable has it
+  FlowHit probably;        ///< what that table's look_ahead() says
+  bool reopens = false;    ///< a closed flow with the same tuple goes when this packet opens a new one
 };
 
 /// One part of the flow space.
@@ -55,11 +57,12 @@ struct Engine::State {
   State(const EngineOptions& engine_options, std::shared_ptr<const Ruleset> first_ruleset);
 
   // arrive.cc. Each returns a verdict where the way ends there.
-  std::optional<Verdict> arrive(Packet& packet, std::optional<Transit>& transit, Time now);
+  std::optional<Verdict> arrive(Packet& packet, Transit& transit, Time now);
   std::optional<Verdict> gather(Packet& packet, Ipv4View& ip, Time now);
   Verdict foreign(const Ipv4View& ip) const;
 
   // follow.cc
+  void look_ahead(Transit& transit) { transit.probably = flows_of(transit.shard).look_ahead(transit.hash); }
   Verdict decide(Transit& transit, Time now, PacketSink& sink);
   Verdict follow(Transit& transit, FlowHit hit, Time now, PacketSink& sink);
   Verdict follow_error(Transit& transit, FlowHit hit);
@@ -131,6 +134,7 @@ struct Engine::State {
   std::vector<Shard> shards;  ///< worker, worker + workers, …
   std::size_t sweeping = 0;   ///< the place in `shards` of the one that is held against the rules next
   RateLimiter answers;
+  std::array<Transit, kMaxBatch> transits;  ///< of the packets of the present call
   std::array<std::uint8_t, kAnswerBufferSize> answer_buffer{};
   bool handed_out_datagrams = false;  ///< by the reassembly of some shard, to be taken back
   Counters counters;

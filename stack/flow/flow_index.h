@@ -40,13 +40,21 @@ class FlowIndex {
   FlowIndex(std::span<IndexBucket> buckets, std::span<const FlowRecord> records, KeyedHash hash)
       : buckets_(buckets), records_(records), hash_(hash) {}
 
-  std::optional<FlowHit> find(Protocol protocol, const Tuple& tuple) const;
+  std::optional<FlowHit> find(Protocol protocol, const Tuple& tuple) const {
+    return find(protocol, tuple, hash_(protocol, tuple), {});
+  }
+
+  // The same in steps, for those who look for several tuples at once: all memory of one is fetched while the others
+  // have their turn. Flows may come and go between the steps.
+  /// Fetches the bucket.
+  void prefetch(std::uint64_t hash) const { __builtin_prefetch(&buckets_[place_of(hash).bucket]); }
+  /// Looks into the bucket and fetches the record that is meant unless tags collide; kNoFlow where no tag fits.
+  FlowHit look_ahead(std::uint64_t hash) const;
+  /// `probably`: what look_ahead() said, or nothing.
+  std::optional<FlowHit> find(Protocol protocol, const Tuple& tuple, std::uint64_t hash, FlowHit probably) const;
+
   void insert(FlowId id, Direction direction);
   void erase(FlowId id, Direction direction);
-
-  void prefetch(Protocol protocol, const Tuple& tuple) const {
-    __builtin_prefetch(&buckets_[place_of(hash_(protocol, tuple)).bucket]);
-  }
 
  private:
   struct Place {
@@ -54,7 +62,14 @@ class FlowIndex {
     std::uint16_t tag;
   };
 
-  Place place_of(std::uint64_t hash) const;
+  Place place_of(std::uint64_t hash) const {
+    // The upper half picks the bucket (scaled, which spares a division), the lower one gives the tag.
+    const auto tag = static_cast<std::uint16_t>(hash);
+    return {static_cast<std::size_t>((hash >> 32) * buckets_.size() >> 32), tag == 0 ? std::uint16_t{1} : tag};
+  }
+  bool is(FlowHit hit, Protocol protocol, const Tuple& tuple) const {
+    return records_[hit.id].protocol == protocol && tuple_of(hit.id, hit.direction) == tuple;
+  }
   std::size_t next(std::size_t bucket) const { return bucket + 1 == buckets_.size() ? 0 : bucket + 1; }
   const Tuple& tuple_of(FlowId id, Direction direction) const {
     return direction == Direction::original ? records_[id].original : records_[id].reply;

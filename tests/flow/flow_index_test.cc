@@ -48,13 +48,19 @@ class CheckedIndex {
     used_[id] = false;
   }
 
-  /// Whether index and map say the same of both tuples of a flow.
+  /// Whether index and map say the same of both tuples of a flow: at once and in steps, and also where what was seen
+  /// ahead holds no more.
   bool agrees_about(const FlowRecord& flow) const {
     for (const Direction direction : kBoth) {
-      const auto found = index_.find(flow.protocol, tuple_of(flow, direction));
+      const Tuple& tuple = tuple_of(flow, direction);
+      const std::uint64_t hash = KeyedHash(kSeed)(flow.protocol, tuple);
       const auto known = model_.find(key(flow, direction));
-      if (found.has_value() != (known != model_.end())) return false;
-      if (found && (found->id != known->second.id || found->direction != known->second.direction)) return false;
+      for (const FlowHit probably :
+           {FlowHit{}, index_.look_ahead(hash), FlowHit{0, Direction::original}, FlowHit{0, Direction::reply}}) {
+        const auto found = index_.find(flow.protocol, tuple, hash, probably);
+        if (found.has_value() != (known != model_.end())) return false;
+        if (found && (found->id != known->second.id || found->direction != known->second.direction)) return false;
+      }
     }
     return true;
   }
