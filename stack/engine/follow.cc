@@ -107,32 +107,32 @@ void Engine::State::note_signs(const FlowRecord& flow, Direction direction, cons
   again ? load->note_unanswered() : load->note_refused();
 }
 
-/// Puts the flow where it belongs by its new state. A flow that goes live takes its place among those that limits
-/// count; returns what objects.
+/// Puts the flow where it belongs by its new state. A flow that goes live gets its helper, and takes its place among
+/// those that limits count; returns what objects.
 Reason Engine::State::reclassify(const Transit& transit, FlowHit hit) {
   FlowTable& flows = flows_of(transit.shard);
   FlowRecord& flow = flows[hit.id];
-  const FlowClass class_before = flow.flow_class;
-  const FlowClass class_now = class_of(flow);
-  if (class_now == FlowClass::live && !summon_helper(transit, flow, hit.direction)) return Reason::table_full;
-  if (class_now != class_before && is_counted(flow)) {
-    ServiceLoad& load = rules->load();
-    if (class_now == FlowClass::live) {
-      // Others may have gone live since it was let in.
-      const Reason objection = load.objection(flow.service, client_hash(flow));
-      if (objection != Reason::none) return objection;
-      load.add(flow.service, client_hash(flow));
-    } else if (class_before == FlowClass::live) {
-      load.remove(flow.service, client_hash(flow));
+  const FlowClass before = flow.flow_class;
+  const FlowClass now = class_of(flow);
+  if (now != before) {
+    if (now == FlowClass::live && !summon_helper(transit, flow, hit.direction)) return Reason::table_full;
+    if (is_counted(flow)) {
+      ServiceLoad& load = rules->load();
+      if (now == FlowClass::live) {
+        // Others may have gone live since it was let in.
+        const Reason objection = load.objection(flow.service, client_hash(flow));
+        if (objection != Reason::none) return objection;
+        load.add(flow.service, client_hash(flow));
+      } else if (before == FlowClass::live) {
+        load.remove(flow.service, client_hash(flow));
+      }
     }
-  }
-  if (class_now != class_before) {
     if (BackendLoad* load = backend_load(flow)) {
-      if (class_now == FlowClass::closed) load->remove_flow();
-      if (class_before == FlowClass::closed) load->add_flow();
+      if (now == FlowClass::closed) load->remove_flow();
+      if (before == FlowClass::closed) load->add_flow();
     }
   }
-  flows.update(hit.id, class_now, flow_timeout(flow));
+  flows.update(hit.id, now, flow_timeout(flow));
   return Reason::none;
 }
 
