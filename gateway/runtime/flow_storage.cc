@@ -16,7 +16,11 @@ constexpr std::size_t kShareOfMemory = 16;
 
 absl::StatusOr<MemoryMap> allocate_pages(std::size_t bytes, std::size_t capacity) {
   MemoryMap pages(bytes, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-  if (pages) return pages;
+  if (pages) {
+    // Packets of many flows touch it everywhere: with small pages, each would wait for the page table too. Only advice.
+    (void)::madvise(pages.bytes().data(), pages.bytes().size(), MADV_HUGEPAGE);
+    return pages;
+  }
   return absl::ResourceExhaustedError(absl::StrCat("no memory for ", capacity, " flows (", bytes >> 20,
                                                    " MiB): ", std::strerror(errno), "; lower \"flows\": { \"max\" }"));
 }
