@@ -23,6 +23,8 @@ constexpr const char* kReady = "ready";
 constexpr const char* kGo = "go";
 constexpr const char* kRunning = "running";
 
+constexpr const char* kEnded = "it has ended";
+
 std::string socket_of(const std::string& device) {
   return absl::StrCat("vipgate/takeover/", device);
 }
@@ -131,7 +133,7 @@ void TakeoverServer::accept() {
 void TakeoverServer::wait(Stage stage) {
   timer_.expires_after(patience_);
   timer_.async_wait([this, stage, turn = ++turn_](const Error& error) {
-    if (!error && turn == turn_) fail(stage, "it has said nothing for too long");
+    if (!error && turn == turn_) object(stage, "it has said nothing for too long");
   });
   waiting_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
                       [this, stage, turn = turn_](const Error& error) {
@@ -145,11 +147,11 @@ void TakeoverServer::take(Stage stage) {
   const std::string text = message.ok() ? message->text : "";
   if (stage == Stage::request && !text.empty()) return hand_over(text);
   if (stage == Stage::ready && text == kReady) {
-    if (!send_message(connection_, kGo).ok()) return fail(stage, "it has ended");
+    if (!send_message(connection_, kGo).ok()) return give_up(stage, kEnded);
     return wait(Stage::running);
   }
   if (stage == Stage::running && text == kRunning) return owner_.leave();
-  fail(stage, text.empty() ? "it has ended" : absl::StrCat("it said ", text));
+  text.empty() ? give_up(stage, kEnded) : object(stage, absl::StrCat("it said ", text));
 }
 
 void TakeoverServer::hand_over(const std::string& text) {
@@ -166,14 +168,17 @@ void TakeoverServer::hand_over(const std::string& text) {
     (void)send_message(connection_, absl::StrCat(kRefused, estate.status().message()));
     return close(), accept();
   }
-  if (!send_estate(connection_, kYours, *estate).ok()) return fail(Stage::ready, "it has ended");
+  if (!send_estate(connection_, kYours, *estate).ok()) return give_up(Stage::ready, kEnded);
   wait(Stage::ready);
 }
 
-void TakeoverServer::fail(Stage stage, const std::string& why) {
-  // It was told to go, and is there: it is in charge, and two must not be.
-  const bool gone = why == "it has ended";
-  if (stage == Stage::running && !gone) return owner_.leave();
+/// It is there, and does not do what it should. Once it was told to go it is in charge, and two must not be.
+void TakeoverServer::object(Stage stage, const std::string& why) {
+  if (stage == Stage::running) return owner_.leave();
+  give_up(stage, why);
+}
+
+void TakeoverServer::give_up(Stage stage, const std::string& why) {
   close();
   if (stage != Stage::request) owner_.take_back(why);
   accept();

@@ -93,7 +93,8 @@ class TakeoverServer {
   void wait(Stage stage);
   void take(Stage stage);
   void hand_over(const std::string& text);
-  void fail(Stage stage, const std::string& why);
+  void object(Stage stage, const std::string& why);
+  void give_up(Stage stage, const std::string& why);
   void close();
 
   Owner& owner_;

@@ -52,6 +52,7 @@ TEST_F(CheckedHealthTest, OneResultDecidesUntilTheFirstCheckPasses) {
   EXPECT_EQ(after("-"), "d");
   EXPECT_EQ(after("-----+"), "dddddu");
   EXPECT_EQ(after("-+--+---"), "duuuuuud") << "from the first passed check on, fall counts";
+  EXPECT_EQ(after("-+---++"), "duuuddu") << "that it was not up in the beginning is no flapping";
   EXPECT_EQ(after("+", {}, Health::down), "u") << "known to be down from before a reload";
   EXPECT_EQ(after("-", {}, Health::down), "d");
   CheckedHealth held({}, Health::held, now_);

@@ -77,6 +77,35 @@ TEST(Estate, ArrivesAsItWasSent) {
   }
 }
 
+TEST(Estate, SignsOfBackendsGoOnByTheirNames) {
+  Rules rules;
+  rules.vips.emplace_back();
+  rules.vips[0].address = *Ipv4Address::parse("203.0.113.10");
+  for (const char* name : {"web", "dns"}) {
+    Service service{.name = name,
+                    .protocols = {Protocol::tcp},
+                    .ports = {{80, 80}},
+                    .masquerade = {},
+                    .idle_timeout = {},
+                    .backends = std::vector<Backend>(2)};
+    service.backends[0].name = "a";
+    service.backends[1].name = "b";
+    rules.vips[0].services.push_back(service);
+  }
+  rules.vips[0].services[1].ports = {{53, 53}};
+  const auto ruleset = compile(rules, 1);
+  const std::vector<Estate::Signs> earlier{
+      {.vip = "203.0.113.10", .service = "dns", .backend = "b", .signs = {.opened = 7, .refused = 2, .unanswered = 1}},
+      {.vip = "203.0.113.10", .service = "gone", .backend = "b", .signs = {.opened = 1}}};
+  continue_signs(*ruleset, earlier);
+  const std::vector<Estate::Signs> now = signs_of(*ruleset);
+  ASSERT_EQ(now.size(), 4U);
+  for (const Estate::Signs& one : now) {
+    const bool same = one.service == "dns" && one.backend == "b";
+    EXPECT_EQ(one.signs, same ? earlier[0].signs : BackendSigns{}) << one.service << '/' << one.backend;
+  }
+}
+
 TEST(Estate, WhatCannotBeReadIsNoEstate) {
   EXPECT_FALSE(read_estate({}).ok());
   std::vector<UniqueFd> few;
@@ -110,7 +139,18 @@ class TakeoverTest : public ::testing::Test, protected TakeoverServer::Owner {
     return Takeover::ask(device_, {.flow_layout = kFlowLayout, .state_dir = "/x", .max_flows = max_flows});
   }
 
+  UniqueFd told_to_go() const {
+    auto connection = connect_to(socket_);
+    EXPECT_TRUE(connection.ok());
+    for (const char* message : {R"({"protocol":1,"flow_layout":1,"state_dir":"/x","max_flows":0})", "ready"}) {
+      EXPECT_TRUE(send_message(*connection, message).ok());
+      EXPECT_TRUE(receive_message(*connection).ok());
+    }
+    return *std::move(connection);
+  }
+
   std::string device_ = "test-" + std::to_string(::getpid());
+  std::string socket_ = "vipgate/takeover/" + device_;
   boost::asio::io_context context_;
   TakeoverServer server_{context_, *this, std::chrono::milliseconds(300)};
   std::vector<std::string> said_;
@@ -157,6 +197,49 @@ TEST_F(TakeoverTest, Fault7_TheNewOneSaysNothingForTooLong) {
   EXPECT_THAT(said_, ElementsAre("hand over /x", "take back, it has said nothing for too long"));
 }
 
+TEST_F(TakeoverTest, Fault7_TheNewOneIsInChargeOnceItWasToldSo) {
+  run([this] {
+    const UniqueFd connection = told_to_go();
+    std::this_thread::sleep_for(std::chrono::milliseconds(900));
+  });
+  EXPECT_THAT(said_, ElementsAre("hand over /x", "leave")) << "it says nothing, and two must not be in charge";
+}
+
+TEST_F(TakeoverTest, Fault7_TheNewOneIsInChargeWhateverItSays) {
+  run([this] {
+    const UniqueFd connection = told_to_go();
+    EXPECT_TRUE(send_message(connection, "what is this").ok());
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  });
+  EXPECT_THAT(said_, ElementsAre("hand over /x", "leave"));
+}
+
+TEST_F(TakeoverTest, WhoConnectsAndAsksForNothingIsNoMatter) {
+  run([this] {
+    { const auto silent = connect_to(socket_); }
+    const auto slow = connect_to(socket_);
+    std::this_thread::sleep_for(std::chrono::milliseconds(400));
+    EXPECT_TRUE(ask().ok());
+  });
+  EXPECT_THAT(said_, ElementsAre("hand over /x", "take back, it has ended"));
+}
+
+TEST_F(TakeoverTest, TheRunningOneSaysWhatNobodyExpects) {
+  auto listener = listen_at(socket_);
+  ASSERT_TRUE(listener.ok());
+  std::thread thread([&] {
+    const UniqueFd connection(::accept(listener->get(), nullptr, nullptr));
+    EXPECT_TRUE(receive_message(connection).ok());
+    EXPECT_TRUE(send_estate(connection, "yours", example_estate()).ok());
+    EXPECT_TRUE(receive_message(connection).ok());
+    EXPECT_TRUE(send_message(connection, "stop").ok());
+  });
+  auto takeover = ask();
+  EXPECT_TRUE(takeover.ok() && takeover->has_value());
+  EXPECT_THAT((*takeover)->take_charge().ToString(), HasSubstr("the running gateway said stop"));
+  thread.join();
+}
+
 TEST_F(TakeoverTest, ARefusalSaysWhyAndTheNextOneIsHeard) {
   run([this] {
     EXPECT_THAT(ask(13).status().ToString(), HasSubstr("not thirteen"));
@@ -169,6 +252,9 @@ TEST_F(TakeoverTest, AnotherProtocolIsRefused) {
   run([this] {
     const auto asked = Takeover::ask(device_, {.protocol = 2, .flow_layout = 1, .state_dir = "/x"});
     EXPECT_THAT(asked.status().ToString(), HasSubstr("speaks version 1 of the take-over, and the new one 2"));
+    const auto of_the_future = connect_to(socket_);
+    EXPECT_TRUE(send_message(*of_the_future, R"({"protocol": 3, "other": "words"})").ok());
+    EXPECT_THAT(receive_message(*of_the_future)->text, HasSubstr("and the new one 3"));
     EXPECT_TRUE(ask().ok());
   });
 }
