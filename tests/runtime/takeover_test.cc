@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -238,6 +239,21 @@ TEST_F(TakeoverTest, TheRunningOneSaysWhatNobodyExpects) {
   EXPECT_TRUE(takeover.ok() && takeover->has_value());
   EXPECT_THAT((*takeover)->take_charge().ToString(), HasSubstr("the running gateway said stop"));
   thread.join();
+}
+
+TEST_F(TakeoverTest, AnotherUserIsRefused) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  run([this] {
+    constexpr uid_t kNobody = 65534;
+    // Of this thread alone, which glibc's function would not do.
+    ASSERT_EQ(::syscall(SYS_setresuid, -1, kNobody, -1), 0);
+    const auto connection = connect_to(socket_);
+    ASSERT_TRUE(connection.ok());
+    EXPECT_THAT(receive_message(*connection)->text, HasSubstr("only its own user may"));
+    ASSERT_EQ(::syscall(SYS_setresuid, -1, 0, -1), 0);
+    EXPECT_TRUE(ask().ok());
+  });
+  EXPECT_THAT(said_, ElementsAre("hand over /x", "take back, it has ended"));
 }
 
 TEST_F(TakeoverTest, ARefusalSaysWhyAndTheNextOneIsHeard) {
