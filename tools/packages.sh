@@ -5,7 +5,7 @@ packages_build="cmake g++ ninja-build pkg-config libabsl-dev libbenchmark-dev li
   libgtest-dev libnl-route-3-dev libpcap-dev nlohmann-json3-dev"
 packages_demo="bind9-dnsutils curl dnsmasq-base iproute2 iputils-ping nginx python3 python3-aiosmtpd tcpdump"
 packages_failover="bird2 nftables"
-packages_test="$packages_demo $packages_failover ethtool frr keepalived lftp netbase traceroute util-linux vsftpd"
+packages_test="$packages_demo $packages_failover ethtool frr keepalived lftp netbase traceroute util-linux valgrind vsftpd"
 packages_bench="$packages_test iperf3"
 packages_extended="clang-14 libclang-rt-14-dev llvm-14"
 
