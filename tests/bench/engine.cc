@@ -25,7 +25,7 @@ double process_timed(Connections& connections, benchmark::State& state) {
 
 /// So many items an iteration: their number a second, and the time that each takes.
 void say_items(benchmark::State& state, std::size_t items) {
-  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * items));
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(items));
   state.counters["each"] = benchmark::Counter(
       static_cast<double>(items), benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
 }
