@@ -22,6 +22,13 @@ struct Announcement {
   bool operator==(const Announcement&) const = default;
 };
 
+/// How workers are scheduled; see ThreadPriority.
+enum class Scheduling : std::uint8_t {
+  automatic,  ///< real-time where the process may and there is more than one processor
+  realtime,
+  normal,
+};
+
 /// The configuration file (README, "Configuration"), checked and with every default filled in.
 struct Config {
   struct Tun {
@@ -29,6 +36,7 @@ struct Config {
     std::uint32_t mtu = 1500;   ///< bytes
     std::uint32_t workers = 0;  ///< 0: as many as the machine has use for
     bool offload = true;        ///< checksum and segmentation offload
+    Scheduling scheduling = Scheduling::automatic;
   };
   struct Flows {
     std::size_t max = 0;  ///< 0: as many as memory allows, at most 262,144

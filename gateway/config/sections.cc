@@ -99,6 +99,12 @@ constexpr std::array kTimeoutKeys{
     TimeoutKey{"icmp_query", &Timeouts::icmp_query},
 };
 
+std::optional<Scheduling> read_scheduling(std::string_view key, const JsonValue& value, Errors& errors) {
+  return read_choice<Scheduling>(
+      key, value, {{"auto", Scheduling::automatic}, {"realtime", Scheduling::realtime}, {"normal", Scheduling::normal}},
+      errors);
+}
+
 std::optional<Timeouts> read_profile(std::string_view key, const JsonValue& value, Errors& errors) {
   return read_choice<Timeouts>(key, value, {{"rfc", Timeouts{}}, {"linux", Timeouts::linux_profile()}}, errors);
 }
@@ -107,7 +113,8 @@ std::optional<Timeouts> read_profile(std::string_view key, const JsonValue& valu
 
 void read_tun(const JsonValue& value, bool needs_subnet, Config::Tun& tun, DraftList<Ipv4Prefix>& subnets,
               Errors& errors) {
-  static constexpr std::array kKeys{Key{"name"}, Key{"subnet"}, Key{"mtu"}, Key{"workers"}, Key{"offload"}};
+  static constexpr std::array kKeys{Key{"name"},    Key{"subnet"},  Key{"mtu"},
+                                    Key{"workers"}, Key{"offload"}, Key{"scheduling"}};
   const ObjectReader reader("\"tun\"", value, kKeys, errors);
   reader.set(tun.name, "name", read_interface_name);
   const JsonValue* subnet = needs_subnet
@@ -117,6 +124,7 @@ void read_tun(const JsonValue& value, bool needs_subnet, Config::Tun& tun, Draft
   reader.set(tun.mtu, "mtu", read_integer, IntegerRange{576, 65535});
   reader.set(tun.workers, "workers", read_auto, IntegerRange{1, 64});
   reader.set(tun.offload, "offload", read_boolean);
+  reader.set(tun.scheduling, "scheduling", read_scheduling);
 }
 
 void read_egress(const JsonValue& value, std::vector<DraftEgress>& egress, Errors& errors) {

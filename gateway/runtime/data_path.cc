@@ -146,8 +146,8 @@ void DataPath::adopt_flows() {
   if (adopted.broken > 0) log_warning(absl::StrCat(adopted.broken, " of its records were broken, and are gone"));
 }
 
-void DataPath::start() {
-  workers_->start();
+void DataPath::start(bool realtime) {
+  workers_->start(realtime);
 }
 
 absl::Status DataPath::stop() {

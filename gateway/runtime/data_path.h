@@ -64,7 +64,8 @@ class DataPath {
   /// Makes the workers, which take over the flows that are there, and decide by `ruleset`; no packet moves yet. The
   /// ruleset must not have counted flows before.
   void prepare(const std::shared_ptr<const Ruleset>& ruleset);
-  void start();
+  /// `realtime`: as ThreadPriority has it.
+  void start(bool realtime);
   /// Every packet that was read has been written, and none is read from then on. Unavailable, when a worker is stuck:
   /// go_on(), or end.
   absl::Status stop();

@@ -15,6 +15,7 @@
 #include "runtime/config_diff.h"
 #include "runtime/health/down_list.h"
 #include "runtime/log.h"
+#include "runtime/thread_priority.h"
 
 namespace vipgate {
 namespace {
@@ -32,6 +33,18 @@ std::uint32_t workers_of(const Config& config) {
   return std::clamp<std::uint32_t>(std::thread::hardware_concurrency(), 1, kShards);
 }
 
+/// Whether workers get real-time threads.
+absl::StatusOr<bool> wants_realtime(Scheduling scheduling) {
+  if (scheduling == Scheduling::normal) return false;
+  const bool automatic = scheduling == Scheduling::automatic;
+  if (automatic && std::thread::hardware_concurrency() < 2) return false;
+  absl::Status status = ThreadPriority::check_realtime();
+  if (status.ok()) return true;
+  if (!automatic) return status;
+  log_info(absl::StrCat("workers wait their turn among other programs: ", std::string(status.message())));
+  return false;
+}
+
 /// Keys that only a start can change: names of those that differ.
 std::string fixed_at_start(const Config& running, const Config& wanted) {
   std::string names;
@@ -41,6 +54,7 @@ std::string fixed_at_start(const Config& running, const Config& wanted) {
   compare("tun.name", running.tun.name == wanted.tun.name);
   compare("tun.workers", running.tun.workers == wanted.tun.workers);
   compare("tun.offload", running.tun.offload == wanted.tun.offload);
+  compare("tun.scheduling", running.tun.scheduling == wanted.tun.scheduling);
   compare("flows.max", running.flows.max == wanted.flows.max);
   compare("flows.state_dir", running.flows.state_dir == wanted.flows.state_dir);
   compare("kernel.table", running.kernel.table == wanted.kernel.table);
@@ -85,6 +99,9 @@ absl::Status Gateway::start(const std::function<absl::Status()>& open_doors) {
   // Caught from here on, so that whatever is set up below is also undone.
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) signals_.add(signal);
 
+  const absl::StatusOr<bool> realtime = wants_realtime(config_.tun.scheduling);
+  if (!realtime.ok()) return realtime.status();
+  realtime_ = *realtime;
   if (options_.takeover) {
     if (absl::Status status = ask_for_takeover(); !status.ok()) return status;
   }
@@ -108,7 +125,7 @@ absl::Status Gateway::start(const std::function<absl::Status()>& open_doors) {
     in_charge_ = true;
     kernel_setup_.take_charge();
   }
-  path_.start();
+  path_.start(realtime_);
   if (takeover_) {
     takeover_->say_running();
     path_.keep_queues();
@@ -317,7 +334,7 @@ void Gateway::bring_back_device(const std::string& why) {
   path_.keep_queues();
   renew_ruleset();
   path_.prepare(ruleset_);
-  path_.start();
+  path_.start(realtime_);
   log_info(absl::StrCat(config_.tun.name, " is back"));
   watch();
 }

@@ -83,6 +83,7 @@ class Gateway final : public GatewayControl, private TakeoverServer::Owner {
 
   Options options_;
   bool standby_;
+  bool realtime_ = false;  ///< workers have real-time threads
   Config config_;
   DataPath path_;
   KernelSetup kernel_setup_;

@@ -102,7 +102,7 @@ void Gateway::take_back(const std::string& why) {
   keep_health();
   renew_ruleset();
   path_.prepare(ruleset_);
-  path_.start();
+  path_.start(realtime_);
   if (const absl::Status status = open_doors_(); !status.ok()) log_error(std::string(status.message()));
   announce();
 }

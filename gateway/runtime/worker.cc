@@ -81,7 +81,8 @@ void Worker::add_input(TunQueue& queue) {
   inputs_.push_back({&queue, boost::asio::posix::stream_descriptor(context_, queue.fd())});
 }
 
-void Worker::start() {
+void Worker::start(bool realtime) {
+  priority_ = ThreadPriority(realtime);
   for (std::size_t input = 0; input < inputs_.size(); ++input) wait_for_packets(input);
   arm_timer(engine_.run(boot_time_now(), *this));
   start_thread();
@@ -90,7 +91,9 @@ void Worker::start() {
 void Worker::start_thread() {
   thread_ = std::thread([this] {
     ::pthread_setname_np(::pthread_self(), absl::StrCat("vipgate-w", index_).c_str());
+    priority_.raise();
     work();
+    priority_.lower();
   });
 }
 
@@ -181,6 +184,7 @@ void Worker::drain(std::size_t input) {
     process(*batch_, /*handed_over=*/false);
     if (!more) return;
   }
+  priority_.lower();
   boost::asio::post(context_, [this, input] { drain(input); });
 }
 
@@ -213,6 +217,7 @@ bool Worker::fill(Batch& batch, std::size_t input) {
       fail(result.error);
       return false;
     } else {
+      priority_.raise();
       wait_for_packets(input);
       return false;
     }

@@ -19,6 +19,7 @@
 
 #include "device/tun.h"
 #include "runtime/hand_off.h"
+#include "runtime/thread_priority.h"
 #include "vipgate/engine.h"
 
 namespace vipgate {
@@ -56,7 +57,8 @@ class Worker final : private PacketSink {
 
   /// Before start(), from any thread.
   Adoption adopt(Time now) { return engine_.adopt(now); }
-  void start();
+  /// `realtime`: as ThreadPriority has it.
+  void start(bool realtime);
 
   /// Has it stop between two batches of packets: what it has read is written, or on its way to another worker.
   void ask_to_stop();
@@ -108,6 +110,7 @@ class Worker final : private PacketSink {
   const std::vector<std::unique_ptr<Worker>>& peers_;
   std::function<void(std::string)> on_failure_;
   std::unique_ptr<Batch> batch_;
+  ThreadPriority priority_{false};
   WorkerCounters counters_;
   std::atomic<bool> hand_off_announced_ = false;
   bool has_handed_off_ = false;                      ///< since it last looked whether there is room for more

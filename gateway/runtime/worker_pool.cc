@@ -30,8 +30,8 @@ Adoption WorkerPool::adopt(Time now) {
   return sum;
 }
 
-void WorkerPool::start() {
-  for (const auto& worker : workers_) worker->start();
+void WorkerPool::start(bool realtime) {
+  for (const auto& worker : workers_) worker->start(realtime);
 }
 
 std::vector<std::size_t> WorkerPool::stop(std::chrono::milliseconds patience) {

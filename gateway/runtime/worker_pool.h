@@ -27,7 +27,8 @@ class WorkerPool {
 
   /// Takes over the flows that an earlier process left, all workers at the same time; before start().
   Adoption adopt(Time now);
-  void start();
+  /// `realtime`: as ThreadPriority has it.
+  void start(bool realtime);
   /// Has all workers stop, with every packet written that one of them has read. Which of them are stuck: they have not
   /// stopped, and the pool can be destroyed only when they have.
   std::vector<std::size_t> stop(std::chrono::milliseconds patience = kPatience);

@@ -15,7 +15,8 @@ using namespace std::chrono_literals;
 constexpr std::string_view kEverything = R"(// A gateway with all there is.
 {
   "$schema": "https://example.org/vipgate.json",
-  "tun": { "name": "vip0", "subnet": ["203.0.113.8/29", "198.51.100.7/32"], "mtu": 9000, "workers": 4, "offload": false },
+  "tun": { "name": "vip0", "subnet": ["203.0.113.8/29", "198.51.100.7/32"], "mtu": 9000, "workers": 4, "offload": false,
+           "scheduling": "normal" },
   "masquerade": ["203.0.113.14", { "address": "10.0.0.250", "shared": false }], /* two */
   "defaults": { "protocol": "tcp", "source": "preserve", "balance": "maglev", "affinity": "none", "helper": "none", "idle_timeout": "2h" },
   "vips": [
@@ -52,6 +53,7 @@ TEST(Config, Everything) {
   EXPECT_EQ(config.tun.mtu, 9000U);
   EXPECT_EQ(config.tun.workers, 4U);
   EXPECT_FALSE(config.tun.offload);
+  EXPECT_EQ(config.tun.scheduling, Scheduling::normal);
   EXPECT_EQ(config.flows.max, 100032U);
   EXPECT_EQ(config.flows.state_dir, "/var/run/x");
   EXPECT_EQ(config.control.socket, "/run/other.sock");

@@ -39,6 +39,7 @@ TEST(Sections, Faults) {
       {"workers many", in_tun(R"("workers": @65)"), "65 is out of range"},
       {"workers word", in_tun(R"("workers": @"all")"), "\"all\" must be \"auto\" or a whole number (1 to 64)"},
       {"offload", in_tun(R"("offload": @"yes")"), "\"yes\" must be true or false"},
+      {"scheduling", in_tun(R"("scheduling": @"fifo")"), "\"fifo\" must be \"auto\" or \"realtime\" or \"normal\""},
       {"flows few", in_top(R"("flows": {"max": @1023})"), "1023 is out of range (1024 to 16777216)"},
       {"flows many", in_top(R"("flows": {"max": @16777217})"), "16777217 is out of range"},
       {"flows negative", in_top(R"("flows": {"max": @-1})"), "-1 is out of range"},
@@ -111,6 +112,8 @@ TEST(Sections, Limits) {
   EXPECT_EQ(config.tun.workers, 64U);
   EXPECT_FALSE(config.tun.offload);
   EXPECT_EQ(accept(in_tun(R"("workers": "auto", "mtu": 65535)")).tun.mtu, 65535U);
+  EXPECT_EQ(accept(in_tun(R"("scheduling": "realtime")")).tun.scheduling, Scheduling::realtime);
+  EXPECT_EQ(accept(in_tun(R"("scheduling": "auto")")).tun.scheduling, Scheduling::automatic);
   config = accept(in_top(R"("kernel": {"rule_priority": 32000, "table": 2147483647, "protocol": 5, "guard": false})"));
   EXPECT_EQ(config.kernel.rule_priority, 32000U);
   EXPECT_EQ(config.kernel.table, 2147483647U);

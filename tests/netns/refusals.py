@@ -51,6 +51,18 @@ class Refusals(case.Case):
         self.refused(self.lab(), FAILED, "(?i)root|CAP_NET_ADMIN", *NOBODY)
 
     @case.vipgate_only
+    def test_no_real_time(self):
+        """Refused where it is asked for, else only told."""
+        lab = self.lab()
+        path = lab.path("realtime.json")
+        settings = config.placed(lab, config.configuration())
+        with open(path, "w") as file:
+            json.dump({**settings, "tun": {**settings["tun"], "scheduling": "realtime"}}, file)
+        ordinary = ("prlimit", "--rtprio=0:0", "setpriv", "--bounding-set=-sys_nice")
+        self.refused(lab, FAILED, "real-time .*CAP_SYS_NICE", *ordinary, path=path)
+        self.refused(lab, FAILED, "wait their turn .*CAP_SYS_NICE(.|\\n)*CAP_NET_ADMIN", *ordinary[:-1], "--bounding-set=-sys_nice,-net_admin")
+
+    @case.vipgate_only
     def test_no_tun_device(self):
         hide = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /dev/net && exec "$@"', "sh")
         self.refused(self.lab(), FAILED, "/dev/net/tun", *hide)

@@ -1,0 +1,26 @@
+#pragma once
+
+#include "absl/status/status.h"
+
+namespace vipgate {
+
+/// How the calling thread is scheduled: ahead of all ordinary threads of the machine, while it mostly waits, and as one
+/// of them while it has more to do than it can, so that a flood of packets leaves the rest of the machine its share.
+class ThreadPriority {
+ public:
+  /// Whether this process may have real-time threads: PermissionDenied, with the remedy, where not.
+  static absl::Status check_realtime();
+
+  /// Ordinary at first, and for ever unless `realtime`. The calls that follow concern the thread that makes them.
+  explicit ThreadPriority(bool realtime) : realtime_(realtime) {}
+
+  /// Real-time (SCHED_FIFO of sched(7), the lowest priority there).
+  void raise();
+  void lower();
+
+ private:
+  bool realtime_;
+  bool raised_ = false;
+};
+
+}  // namespace vipgate
