@@ -1,13 +1,13 @@
 # shellcheck shell=bash disable=SC2034
 # The Debian packages that the scripts here need, by purpose, and how they are installed. Sourced, not run.
 
-packages_build="cmake g++ ninja-build pkg-config libabsl-dev libbenchmark-dev libboost1.81-dev libcli11-dev libgmock-dev
-  libgtest-dev libnl-route-3-dev libpcap-dev nlohmann-json3-dev"
+packages_build="clang-14 cmake g++ ninja-build pkg-config libabsl-dev libbenchmark-dev libboost1.81-dev libcli11-dev libgmock-dev
+  libgtest-dev libbpf-dev libnl-route-3-dev libpcap-dev nlohmann-json3-dev"
 packages_demo="bind9-dnsutils curl dnsmasq-base iproute2 iputils-ping nginx python3 python3-aiosmtpd tcpdump"
 packages_failover="bird2 nftables"
 packages_test="$packages_demo $packages_failover ethtool frr keepalived lftp netbase traceroute util-linux valgrind vsftpd"
 packages_bench="$packages_test iperf3"
-packages_extended="clang-14 libclang-rt-14-dev llvm-14"
+packages_extended="libclang-rt-14-dev llvm-14"
 
 policy=/usr/sbin/policy-rc.d
 policy_mark="# vipgate: no server starts while its package is installed"

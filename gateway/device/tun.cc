@@ -169,10 +169,8 @@ absl::StatusOr<unsigned> configure(int fd, const TunOptions& options) {
     return absl::ErrnoToStatus(errno, "cannot set the virtio header size");
   int native = 0;
   if (::ioctl(fd, TUNSETVNETLE, &native) != 0) return absl::ErrnoToStatus(errno, "cannot set the virtio byte order");
-  // Programs outlive the process that loaded them. Kernels before 4.16 know none.
   int none = -1;
-  (void)::ioctl(fd, TUNSETSTEERINGEBPF, &none);
-  (void)::ioctl(fd, TUNSETFILTEREBPF, &none);
+  (void)::ioctl(fd, TUNSETFILTEREBPF, &none);  // kernels before 4.16 know no programs
 
   std::optional<unsigned> accepted;
   for (const unsigned bits : {kOffloadAll, kOffloadOld, 0U}) {
@@ -301,6 +299,11 @@ absl::Status TunDevice::widen(std::size_t queues) {
     queues_.emplace_back(*std::move(fd));
   }
   return absl::OkStatus();
+}
+
+absl::Status TunDevice::steer(int program) {
+  if (::ioctl(queues_.front().fd(), TUNSETSTEERINGEBPF, &program) == 0) return absl::OkStatus();
+  return absl::ErrnoToStatus(errno, absl::StrCat("cannot steer the packets of ", name_));
 }
 
 /// Up to as many as are wanted; the first one makes the device where it is not there.

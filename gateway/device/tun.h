@@ -78,6 +78,9 @@ class TunDevice {
   absl::Status configure_again();
   /// Attaches more queues, up to so many in all. From then on the kernel spreads flows over all of them.
   absl::Status widen(std::size_t queues);
+  /// From now on a program chooses the queue of each packet (Steering); -1 for none: the kernel does, by the packets
+  /// that it has seen. Programs outlive the process that loaded them, and its queues.
+  absl::Status steer(int program);
 
   const std::string& name() const { return name_; }
   bool created() const { return created_; }      ///< false: it was there, as after a kill

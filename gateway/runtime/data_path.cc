@@ -129,6 +129,33 @@ void DataPath::prepare(const std::shared_ptr<const Ruleset>& ruleset) {
                    [this](std::size_t worker, auto answer) { workers_->ask(worker, std::move(answer)); });
   if (storage_->file()->is_used() || prepared_before_) adopt_flows();
   prepared_before_ = true;
+  try_to_steer(*ruleset);
+}
+
+void DataPath::set_ruleset(const std::shared_ptr<const Ruleset>& ruleset) {
+  workers_->set_ruleset(ruleset);
+  try_to_steer(*ruleset);
+}
+
+/// Without it all works, too: workers hand packets over to each other.
+void DataPath::try_to_steer(const Ruleset& ruleset) {
+  if (options_.workers == 1 || cannot_steer_) return;
+  const absl::Status status = steer(ruleset);
+  if (status.ok()) return;
+  cannot_steer_ = true;
+  (void)tun_->steer(-1);
+  log_warning(absl::StrCat("packets go from worker to worker: ", std::string(status.message())));
+}
+
+absl::Status DataPath::steer(const Ruleset& ruleset) {
+  if (!steering_) {
+    absl::StatusOr<Steering> loaded = Steering::load();
+    if (!loaded.ok()) return loaded.status();
+    steering_.emplace(*std::move(loaded));
+  }
+  if (absl::Status status = steering_->follow(steering_table(ruleset, storage_->file()->seed())); !status.ok())
+    return status;
+  return tun_->steer(steering_->program());
 }
 
 void DataPath::adopt_flows() {

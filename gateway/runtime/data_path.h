@@ -11,6 +11,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "absl/status/status.h"
+#include "device/steering.h"
 #include "device/tun.h"
 #include "runtime/estate.h"
 #include "runtime/flow_storage.h"
@@ -64,7 +65,7 @@ class DataPath {
   /// Makes the workers, which take over the flows that are there, and decide by `ruleset`; no packet moves yet. The
   /// ruleset must not have counted flows before.
   void prepare(const std::shared_ptr<const Ruleset>& ruleset);
-  /// `realtime`: as ThreadPriority has it.
+  /// `realtime`: as Worker::start().
   void start(bool realtime);
   /// Every packet that was read has been written, and none is read from then on. Unavailable, when a worker is stuck:
   /// go_on(), or end.
@@ -76,7 +77,7 @@ class DataPath {
   /// At the orderly end, after stop(): flows are as they shall be left, and nobody keeps the device any more.
   void end();
 
-  void set_ruleset(const std::shared_ptr<const Ruleset>& ruleset) { workers_->set_ruleset(ruleset); }
+  void set_ruleset(const std::shared_ptr<const Ruleset>& ruleset);
   std::size_t workers() const { return options_.workers; }
   std::size_t max_flows() const { return storage_->memory().capacity; }
 
@@ -91,6 +92,8 @@ class DataPath {
  private:
   void adopt_flows();
   void carry_counters();
+  absl::Status steer(const Ruleset& ruleset);
+  void try_to_steer(const Ruleset& ruleset);
 
   boost::asio::io_context& context_;
   Options options_;
@@ -98,12 +101,14 @@ class DataPath {
   Keeper keeper_;
   std::optional<TunDevice> tun_;
   std::optional<FlowStorage> storage_;
+  std::optional<Steering> steering_;
   std::unique_ptr<WorkerPool> workers_;
   std::optional<WorkerMonitor> monitor_;
   std::vector<WorkerCounters> carried_;  ///< by worker: what those before have counted
   std::uint64_t course_ = 0;             ///< counts prepare(): failures of earlier workers are old news
   bool prepared_before_ = false;         ///< by this process
   bool cannot_widen_ = false;            ///< which was said
+  bool cannot_steer_ = false;            ///< likewise
   bool left_behind_ = false;             ///< a worker is stuck
 };
 

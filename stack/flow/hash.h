@@ -24,6 +24,9 @@ class KeyedHash {
     return (*this)(std::uint64_t{endpoint.address.value()} << 16 | endpoint.port);
   }
 
+  std::uint64_t first_key() const { return first_; }
+  std::uint64_t second_key() const { return second_; }
+
  private:
   /// Both halves of a 128-bit product folded, twice: one round would leave the lowest bits of small operands almost as
   /// they are.

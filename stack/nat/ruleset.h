@@ -14,6 +14,7 @@
 #include "nat/service_load.h"
 #include "vipgate/engine.h"
 #include "vipgate/rules.h"
+#include "vipgate/steering.h"
 
 namespace vipgate {
 
@@ -77,6 +78,9 @@ class Ruleset {
   /// flows of its own (egress) these are the ports of its services; all, if a helper's data connections may come from
   /// any.
   bool serves_preserved(const AddressRole& role, std::uint16_t port) const;
+
+  /// By address.
+  std::vector<SteeredAddress> steered_addresses() const;
 
   /// By which rule a private host's flow to `destination` leaves; none: by no rule.
   const CompiledEgress* find_egress(Ipv4Address host, Ipv4Address destination) const;

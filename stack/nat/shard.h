@@ -17,6 +17,8 @@ namespace vipgate {
 //   3. source is where a preserve backend serves: by the destination endpoint;
 //   4. else (a private host that opens an egress flow): by the source endpoint.
 // Fragments have no ports: they gather by what all fragments of a datagram have in common.
+//
+// gateway/device/steering.bpf.c does the same in the kernel.
 
 /// Ports in pairs, so that an allocated port can keep the parity of the one it stands for (RFC 4787 REQ-4).
 constexpr std::uint8_t shard_of_port(std::uint16_t port) {
@@ -38,6 +40,8 @@ class Sharding {
     if (source_serves_preserved) return of_endpoint(tuple.destination_endpoint());
     return of_endpoint(tuple.source_endpoint());
   }
+
+  const KeyedHash& hash() const { return hash_; }
 
   std::uint8_t of_fragment(const Ipv4View& ip) const {
     const std::uint64_t addresses = std::uint64_t{ip.source().value()} << 32 | ip.destination().value();
