@@ -22,9 +22,9 @@ struct Announcement {
   bool operator==(const Announcement&) const = default;
 };
 
-/// How workers are scheduled; see ThreadPriority.
+/// How workers are scheduled.
 enum class Scheduling : std::uint8_t {
-  automatic,  ///< real-time where the process may and there is more than one processor
+  automatic,  ///< real-time threads where the process may and there is more than one processor
   realtime,
   normal,
 };

@@ -4,8 +4,7 @@
 
 namespace vipgate {
 
-/// How the calling thread is scheduled: ahead of all ordinary threads of the machine, while it mostly waits, and as one
-/// of them while it has more to do than it can, so that a flood of packets leaves the rest of the machine its share.
+/// How the calling thread is scheduled: ahead of all ordinary threads of the machine, or as one of them.
 class ThreadPriority {
  public:
   /// Whether this process may have real-time threads: PermissionDenied, with the remedy, where not.

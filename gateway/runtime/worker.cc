@@ -18,6 +18,9 @@ namespace {
 /// Rounds of reading before mailbox and timers get their turn, however many packets wait.
 constexpr int kMaxRounds = 64;
 
+/// Rounds without a super-packet after which traffic counts as one of small packets.
+constexpr std::size_t kSmallRounds = 64;
+
 /// How long a worker reads nothing because another one takes nothing: longer than a busy machine keeps a thread from
 /// running, and far less than anybody would call the other one stuck.
 constexpr auto kPatienceWithPeers = std::chrono::milliseconds(50);
@@ -91,7 +94,6 @@ void Worker::start(bool realtime) {
 void Worker::start_thread() {
   thread_ = std::thread([this] {
     ::pthread_setname_np(::pthread_self(), absl::StrCat("vipgate-w", index_).c_str());
-    priority_.raise();
     work();
     priority_.lower();
   });
@@ -184,7 +186,7 @@ void Worker::drain(std::size_t input) {
     process(*batch_, /*handed_over=*/false);
     if (!more) return;
   }
-  priority_.lower();
+  priority_.lower();  // more comes than it can do: the rest of the machine shall have its share
   boost::asio::post(context_, [this, input] { drain(input); });
 }
 
@@ -204,6 +206,7 @@ bool Worker::waits_for_peers() {
 /// Reads until the batch is full (true) or nothing is left; then the worker waits again.
 bool Worker::fill(Batch& batch, std::size_t input) {
   batch.clear();
+  ++rounds_since_super_packet_;
   TunQueue& queue = *inputs_[input].queue;
   while (batch.has_room()) {
     VirtioHeader virtio;
@@ -211,18 +214,31 @@ bool Worker::fill(Batch& batch, std::size_t input) {
     if (result.status == IoStatus::ok) {
       ++counters_.packets_read;
       counters_.bytes_read += result.size;
-      if (virtio.gso_type != VirtioHeader::kGsoNone) ++counters_.super_packets_read;
+      if (virtio.gso_type != VirtioHeader::kGsoNone) {
+        ++counters_.super_packets_read;
+        rounds_since_super_packet_ = 0;
+      }
       batch.add(result.size, virtio);
     } else if (result.status == IoStatus::error && result.device_gone()) {
       fail(result.error);
       return false;
     } else {
-      priority_.raise();
+      choose_priority();
       wait_for_packets(input);
       return false;
     }
   }
   return true;
+}
+
+/// For the wait that begins. Whoever sends super-packets waits for each; of small ones, a worker that comes a little
+/// later finds several at once, which is cheaper for all.
+void Worker::choose_priority() {
+  if (rounds_since_super_packet_ <= kSmallRounds) {
+    priority_.raise();
+  } else {
+    priority_.lower();
+  }
 }
 
 void Worker::process(Batch& batch, bool handed_over) {

@@ -57,7 +57,7 @@ class Worker final : private PacketSink {
 
   /// Before start(), from any thread.
   Adoption adopt(Time now) { return engine_.adopt(now); }
-  /// `realtime`: as ThreadPriority has it.
+  /// `realtime`: may have a real-time thread, which it has while super-packets come, and not more than it can do.
   void start(bool realtime);
 
   /// Has it stop between two batches of packets: what it has read is written, or on its way to another worker.
@@ -96,6 +96,7 @@ class Worker final : private PacketSink {
   void drain(std::size_t input);
   bool fill(Batch& batch, std::size_t input);
   bool waits_for_peers();
+  void choose_priority();
   void process(Batch& batch, bool handed_over);
   void arm_timer(Time next);
   void write(const Packet& packet);
@@ -111,6 +112,7 @@ class Worker final : private PacketSink {
   std::function<void(std::string)> on_failure_;
   std::unique_ptr<Batch> batch_;
   ThreadPriority priority_{false};
+  std::size_t rounds_since_super_packet_ = SIZE_MAX / 2;  ///< that it has read
   WorkerCounters counters_;
   std::atomic<bool> hand_off_announced_ = false;
   bool has_handed_off_ = false;                      ///< since it last looked whether there is room for more

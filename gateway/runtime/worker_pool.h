@@ -27,7 +27,7 @@ class WorkerPool {
 
   /// Takes over the flows that an earlier process left, all workers at the same time; before start().
   Adoption adopt(Time now);
-  /// `realtime`: as ThreadPriority has it.
+  /// `realtime`: as Worker::start().
   void start(bool realtime);
   /// Has all workers stop, with every packet written that one of them has read. Which of them are stuck: they have not
   /// stopped, and the pool can be destroyed only when they have.

@@ -73,7 +73,8 @@ class WorkerTest : public testing::Test {
  protected:
   WorkerTest()
       : storage_(*FlowStorage::allocate(1024)),
-        packet_(udp(kClient, kVip).payload_of(4).build()),
+        small_(udp(kClient, kVip).payload_of(4).build()),
+        super_packet_(udp(kClient, kVip).payload_of(1000).gso(500).build()),
         input_(O_NONBLOCK),
         output_(0) {
     // It gets ahead of the test by a few packets, far fewer than wait to be read.
@@ -85,12 +86,15 @@ class WorkerTest : public testing::Test {
         compile(rules(), 1), hand_off_, workers_, [](const std::string& why) { ADD_FAILURE() << why; }));
   }
 
-  ~WorkerTest() override { take_all(); }
+  ~WorkerTest() override {
+    workers_[0]->ask_to_stop();
+    while (!workers_[0]->wait_until_stopped(Worker::Clock::now() + std::chrono::milliseconds(1))) take_all();
+  }
 
   /// False: there is no room for another packet.
-  bool give() {
-    VirtioHeader virtio = packet_.virtio();
-    iovec parts[] = {{&virtio, sizeof virtio}, {packet_.bytes().data(), packet_.bytes().size()}};
+  bool give(WirePacket& packet) {
+    VirtioHeader virtio = packet.virtio();
+    iovec parts[] = {{&virtio, sizeof virtio}, {packet.bytes().data(), packet.bytes().size()}};
     msghdr message{};
     message.msg_iov = parts;
     message.msg_iovlen = std::size(parts);
@@ -115,7 +119,8 @@ class WorkerTest : public testing::Test {
   }
 
   FlowStorage storage_;
-  WirePacket packet_;
+  WirePacket small_;
+  WirePacket super_packet_;
   Pipe input_;
   Pipe output_;
   HandOff hand_off_{1};
@@ -127,9 +132,10 @@ constexpr int kMany = 10'000;  // packets: far more than a worker takes at a str
 TEST_F(WorkerTest, AFloodCostsItItsPriority) {
   if (!ThreadPriority::check_realtime().ok()) GTEST_SKIP() << "no right to real-time scheduling";
   workers_[0]->start(/*realtime=*/true);
+  ASSERT_TRUE(give(super_packet_));
   wait_for_policy(SCHED_FIFO);
   for (int i = 0; i < kMany; ++i) {
-    while (give()) {
+    while (give(super_packet_)) {
     }
     ASSERT_TRUE(take());
   }
@@ -137,19 +143,35 @@ TEST_F(WorkerTest, AFloodCostsItItsPriority) {
   wait_for_policy(SCHED_FIFO);
 }
 
+TEST_F(WorkerTest, ManySmallPacketsAreGathered) {
+  if (!ThreadPriority::check_realtime().ok()) GTEST_SKIP() << "no right to real-time scheduling";
+  workers_[0]->start(/*realtime=*/true);
+  ASSERT_TRUE(give(super_packet_));
+  wait_for_policy(SCHED_FIFO);
+  for (int i = 0; i < kMany && policy_of("vipgate-w0") == SCHED_FIFO; ++i) {
+    ASSERT_TRUE(give(small_));
+    ASSERT_TRUE(take());
+  }
+  EXPECT_EQ(policy_of("vipgate-w0"), SCHED_OTHER);
+  ASSERT_TRUE(give(super_packet_));
+  wait_for_policy(SCHED_FIFO);
+}
+
 TEST_F(WorkerTest, PriorityOutlivesAPause) {
   if (!ThreadPriority::check_realtime().ok()) GTEST_SKIP() << "no right to real-time scheduling";
   workers_[0]->start(/*realtime=*/true);
+  ASSERT_TRUE(give(super_packet_));
   wait_for_policy(SCHED_FIFO);
   workers_[0]->ask_to_stop();
   ASSERT_TRUE(workers_[0]->wait_until_stopped(Worker::Clock::now() + std::chrono::seconds(20)));
   workers_[0]->go_on();
+  ASSERT_TRUE(give(super_packet_));
   wait_for_policy(SCHED_FIFO);
 }
 
 TEST_F(WorkerTest, IsOrdinaryUnlessTold) {
   workers_[0]->start(/*realtime=*/false);
-  ASSERT_TRUE(give());
+  ASSERT_TRUE(give(super_packet_));
   ASSERT_TRUE(take());
   EXPECT_EQ(policy_of("vipgate-w0"), SCHED_OTHER);
 }
