@@ -19,11 +19,12 @@ def binary():
 
 
 class Vipgate:
-    """`vipgate run`, its configuration file and its log."""
+    """`vipgate run`, its configuration file and its log. `before`: words ahead of the command of a start."""
 
-    def __init__(self, lab, config, arguments=()):
+    def __init__(self, lab, config, arguments=(), before=()):
         self._lab = lab
         self._arguments = arguments
+        self._before = before
         self.end_signal = signal.SIGTERM
         self.config_path = lab.path("vipgate.json")
         self.log_path = lab.path("vipgate.log")
@@ -53,7 +54,7 @@ class Vipgate:
         """Starts and waits until the gateway is ready."""
         with open(self.log_path, "a") as log:
             said = len(self.log())
-            command = [binary(), "run", "--config", self.config_path, *self._arguments]
+            command = [*self._before, binary(), "run", "--config", self.config_path, *self._arguments]
             self.process = self._lab.gateway.start(*command, stdin=-3, stdout=log, stderr=log)
         self.wait_for_log(READY, said)
 

@@ -1,0 +1,79 @@
+#!/usr/bin/python3
+"""Packets come to the worker that owns their flow, by themselves: by way of another one they would cost twice."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../tools"))
+
+from lab import case, config, servers
+from lab.lab import HOSTS, VIP, Lab
+from lab.vipgate import Vipgate
+
+REQUESTS = 200  # a service and round, a connection each
+PORTS = {"masquerade": 80, "preserve": 81}
+FEW = 0.001  # of all packets: those on their way while a program or a rule changes
+
+
+def offered(**ports):
+    return [config.service(source, port, HOSTS["host2"], 8000 + port, source=source) for source, port in ports.items()]
+
+
+class Steering(case.Case):
+    def ask(self, lab, *ports):
+        for port in ports:
+            urls = lab.path("urls")
+            with open(urls, "w") as file:
+                file.write(f'url = "http://{VIP}:{port}/"\n' * REQUESTS)
+            said = lab.client.run("curl", "-sS", "-m", 60, "-H", "Connection: close", "-K", urls).stdout
+            self.assertEqual(said.count("greets"), REQUESTS)
+
+    def handed_over(self, gateway):
+        """Of the packets that came: how many, and how many a worker handed to another one."""
+        counters = gateway.status()["counters"]
+        return counters["packets_read"], counters["actions"].get("hand_off", 0)
+
+    def assert_steered(self, lab, gateway, *ports):
+        read_before, handed_before = self.handed_over(gateway)
+        self.ask(lab, *ports)
+        read, handed = self.handed_over(gateway)
+        print(f"\n  {read - read_before} packets, {handed - handed_before} by way of another worker", file=sys.stderr)
+        self.assertGreater(read - read_before, REQUESTS * len(ports) * 8)
+        self.assertLess((handed - handed_before) / (read - read_before), FEW)
+
+    @case.vipgate_only
+    def test_flows_reach_their_worker(self):
+        for workers in (2, 4):
+            with self.subTest(workers=workers), Lab() as lab:
+                for port in PORTS.values():
+                    servers.web(lab, HOSTS["host2"], 8000 + port)
+                settings = config.configuration(workers=workers, offered=offered(masquerade=80))
+                with self.gateway(lab, settings) as gateway:
+                    self.assert_steered(lab, gateway, 80)
+                    more = config.configuration(workers=workers, offered=offered(**PORTS))
+                    gateway.reload(more, "reloaded")
+                    self.assert_steered(lab, gateway, *PORTS.values())
+                    busy = [worker for worker in gateway.status()["workers"] if worker["packets_read"] > REQUESTS]
+                    self.assertEqual(len(busy), workers)
+                    gateway.take_over()
+                    self.assert_steered(lab, gateway, *PORTS.values())
+                    gateway.kill()
+                    gateway.start()
+                    self.assert_steered(lab, gateway, *PORTS.values())
+
+    @case.vipgate_only
+    def test_without_the_right_to(self):
+        """Slower, and told; nothing else."""
+        def may_not(lab, settings):
+            return Vipgate(lab, settings, before=("setpriv", "--bounding-set=-bpf,-sys_admin"))
+
+        with Lab() as lab:
+            servers.web(lab, HOSTS["host2"], 8080)
+            with self.gateway(lab, config.configuration(workers=2, offered=offered(masquerade=80)), may_not) as gateway:
+                self.assertRegex(gateway.log(), "warning: packets go from worker to worker: .*CAP_BPF")
+                self.ask(lab, 80)
+                self.assertGreater(self.handed_over(gateway)[1], REQUESTS)
+
+
+if __name__ == "__main__":
+    case.main()
