@@ -67,8 +67,10 @@ class Program {
     std::vector<std::uint8_t> frame(14);  // the kernel wants Ethernet, and shows the program what is behind it
     frame[12] = 0x08;                     // IPv4
     frame.insert(frame.end(), packet.bytes().begin(), packet.bytes().end());
-    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(),
-                .data_size_in = static_cast<std::uint32_t>(frame.size()));
+    bpf_test_run_opts options{};
+    options.sz = sizeof options;
+    options.data_in = frame.data();
+    options.data_size_in = static_cast<std::uint32_t>(frame.size());
     EXPECT_EQ(::bpf_prog_test_run_opts(steering_.program(), &options), 0);
     return options.retval;
   }
