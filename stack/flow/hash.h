@@ -24,20 +24,20 @@ class KeyedHash {
     return (*this)(std::uint64_t{endpoint.address.value()} << 16 | endpoint.port);
   }
 
-  std::uint64_t first_key() const { return first_; }
-  std::uint64_t second_key() const { return second_; }
-
- private:
-  /// Both halves of a 128-bit product folded, twice: one round would leave the lowest bits of small operands almost as
-  /// they are.
-  static std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
-    return fold(fold(a, b) + 0xa0761d6478bd642f, 0xe7037ed1a0b428db);
-  }
-
+  /// Both halves of the product, folded.
   static std::uint64_t fold(std::uint64_t a, std::uint64_t b) {
     __extension__ using Wide = unsigned __int128;
     const Wide product = Wide{a} * b;
     return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+  }
+
+  std::uint64_t first_key() const { return first_; }
+  std::uint64_t second_key() const { return second_; }
+
+ private:
+  /// Twice: one round would leave the lowest bits of small operands almost as they are.
+  static std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
+    return fold(fold(a, b) + 0xa0761d6478bd642f, 0xe7037ed1a0b428db);
   }
 
   std::uint64_t first_;

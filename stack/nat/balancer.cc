@@ -5,7 +5,6 @@
 
 #include "flow/hash.h"
 #include "nat/maglev.h"
-#include "nat/rendezvous.h"
 #include "nat/turns.h"
 
 namespace vipgate {
@@ -48,6 +47,8 @@ Balancer::Balancer(BalanceInput input) : input_(std::move(input)) {
     table_ = turns_by_weight(takers_);
   } else if (input_.entries.size() > kFew) {
     table_ = maglev_table(takers_);
+  } else {
+    lots_.emplace(takers_);
   }
 }
 
@@ -69,7 +70,7 @@ std::optional<std::uint16_t> Balancer::choose(const Endpoint& client,
 std::size_t Balancer::choose_by_client(const Endpoint& client) const {
   const KeyedHash hash_of(kBalanceSeed);
   const std::uint64_t hash = input_.affinity == Affinity::client ? hash_of(client.address.value()) : hash_of(client);
-  return table_.empty() ? rendezvous(takers_, hash) : table_[hash % table_.size()];
+  return table_.empty() ? lots_->choose(hash) : table_[hash % table_.size()];
 }
 
 std::size_t Balancer::take_turn() const {
