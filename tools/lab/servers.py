@@ -9,6 +9,7 @@ import time
 from .lab import HOSTS, VIP
 from .namespace import LabError
 
+_LISTEN = "0A"  # TCP_LISTEN, as /proc has it
 _PATIENCE = 10  # seconds until a server must answer
 
 
@@ -20,24 +21,29 @@ def _wait_until(what, ready):
         time.sleep(0.01)
 
 
-def _accepts(namespace, address, port):
-    try:
-        with namespace.entered(), socket.create_connection((address, port), 1):
-            return True
-    except OSError:
-        return False
+def _listens(namespace, port):
+    """Without a connection to try it: iperf3 would take that for its client, and reset the next one."""
+    rows = []
+    with namespace.entered():
+        for table in filter(os.path.exists, ("/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6")):
+            with open(table) as file:
+                rows += [row.split() for row in file.readlines()[1:]]
+    return any(int(local.rpartition(":")[2], 16) == port and state == _LISTEN for _, local, _, state, *_ in rows)
 
 
-def _start(lab, address, name, *command, port):
-    """Starts a TCP server, its output in a file of the lab, and waits until it accepts connections."""
-    host = lab.hosts[address]
+def start(lab, host, name, *command, port):
+    """Starts a TCP server in a namespace, its output in a file of the lab, and waits until it listens."""
     with open(lab.path(f"{name}.log"), "ab") as log:
         child = host.start(*command, stdin=-3, stdout=log, stderr=log)
-    _wait_until(name, lambda: child.poll() is not None or _accepts(host, address, port))
+    _wait_until(name, lambda: child.poll() is not None or _listens(host, port))
     if child.poll() is not None:
         with open(lab.path(f"{name}.log"), errors="replace") as log:
             raise LabError(f"{name} ended: {log.read()[-500:]}")
     return child
+
+
+def _start(lab, address, name, *command, port):
+    return start(lab, lab.hosts[address], name, *command, port=port)
 
 
 def web(lab, address=HOSTS["host2"], port=8080):
