@@ -1,5 +1,7 @@
 """The kernel's own NAT (nftables) in the gateway's namespace: a stand-in for vipgate, and its judge."""
 
+import json
+
 from .lab import MASQUERADE
 
 
@@ -17,7 +19,7 @@ class KernelNat:
     def start(self):
         self._gateway.ip(*(f"addr add {address}/32 dev lo" for address in self._addresses))
         self._gateway.sysctl("net/ipv4/ip_forward", 1)
-        self._gateway.run("nft", "-f", "-", input=self._ruleset())
+        self._gateway.run("nft", "-f", "-", input=self.ruleset())
         self._gateway.sysctl("net/netfilter/nf_conntrack_tcp_loose", 0)  # it joins no conversation in the middle
 
     def stop(self):
@@ -25,12 +27,18 @@ class KernelNat:
         self._gateway.sysctl("net/ipv4/ip_forward", 0)
         self._gateway.ip(*(f"addr del {address}/32 dev lo" for address in self._addresses))
 
-    def _ruleset(self):
+    def translated(self):
+        """How many connections were sent to a backend."""
+        chain = json.loads(self._gateway.run("nft", "--json", "list", "chain", "ip", "lab", "arriving").stdout)
+        rules = [one["rule"]["expr"] for one in chain["nftables"] if "rule" in one]
+        return sum(part["counter"]["packets"] for rule in rules for part in rule if "counter" in part)
+
+    def ruleset(self):
         translate, hide, help_ftp = [], [], []
         for vip, service, protocol in self._offered():
             backend = service["backends"][0]
             target, port = backend["address"], backend.get("port", service["port"])
-            translate.append(f"ip daddr {vip} {protocol} dport {service['port']} dnat to {target}:{port}")
+            translate.append(f"ip daddr {vip} {protocol} dport {service['port']} counter dnat to {target}:{port}")
             if service.get("helper") == "ftp":
                 help_ftp.append(f"ip daddr {vip} {protocol} dport {service['port']} ct helper set \"ftp-tcp\"")
             if service["source"] == "masquerade":
@@ -44,7 +52,8 @@ class KernelNat:
             "leaving": ("nat hook postrouting priority srcnat", hide),
             "guard": ("filter hook forward priority filter", guard if self._config["kernel"]["guard"] else []),
         }
-        body = "\n".join(f"chain {name} {{ type {hook};\n" + "\n".join(rules) + "\n}" for name, (hook, rules) in chains.items())
+        used = {name: chain for name, chain in chains.items() if chain[1]}  # an empty one would cost every packet a call
+        body = "\n".join(f"chain {name} {{ type {hook};\n" + "\n".join(rules) + "\n}" for name, (hook, rules) in used.items())
         helper = 'ct helper ftp-tcp {\ntype "ftp" protocol tcp;\n}\n' if help_ftp else ""
         return f"table ip lab {{\n{helper}{body}\n}}\n"
 
