@@ -1,0 +1,1 @@
+"""What tools/bench.py measures: the ways through the gateway's namespace, the works they are put to, the report."""
