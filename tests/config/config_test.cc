@@ -246,12 +246,11 @@ TEST(ConfigSize, ManyServicesAreFast) {
             services + "]}";
   }
   const std::string text = R"({"tun": {"subnet": "203.0.113.0/24"}, "vips": [)" + vips + "]}";
-  const auto start = std::chrono::steady_clock::now();
+  const ProcessorTime taken;
   const Config config = accept(text);
-  const auto took = std::chrono::steady_clock::now() - start;
+  EXPECT_LT(taken.seconds(), ProcessorTime::kTooMuch);
   EXPECT_EQ(config.rules.vips.size(), 64U);
   EXPECT_EQ(config.rules.vips.back().services.size(), 157U);
-  EXPECT_LT(took, 3s);  // an optimised build takes some 50 ms; sanitizers and busy machines are slower
 }
 
 /// One service for all ports, overlapped by every other: an error for each, in one pass.
@@ -261,9 +260,9 @@ TEST(ConfigSize, ManyConflictsAreFast) {
     services += ",\n" + (R"({"protocol": "tcp", "port": )" + std::to_string(port)) +
                 R"(, "backends": [{"address": "10.0.0.2"}]})";
   }
-  const auto start = std::chrono::steady_clock::now();
+  const ProcessorTime taken;
   const std::vector<std::string> errors = errors_of(with_services(services));
-  EXPECT_LT(std::chrono::steady_clock::now() - start, 3s);
+  EXPECT_LT(taken.seconds(), ProcessorTime::kTooMuch);
   ASSERT_EQ(errors.size(), 101U);
   EXPECT_THAT(errors[100], testing::HasSubstr("and 9900 more errors"));
 }

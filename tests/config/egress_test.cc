@@ -176,9 +176,9 @@ TEST(EgressConflicts, ManyEntriesAreFast) {
     entries +=
         (i == 0 ? "" : ",") + entry("\"10." + std::to_string(i / 256) + "." + std::to_string(i % 256) + ".0/24\"");
   }
-  const auto start = std::chrono::steady_clock::now();
+  const ProcessorTime taken;
   EXPECT_EQ(accept(with_egress(entries)).rules.egress.size(), 20000U);
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(3));
+  EXPECT_LT(taken.seconds(), ProcessorTime::kTooMuch);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <ctime>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,6 +44,18 @@ inline MarkedText take_marks(std::string_view marked) {
   }
   return result;
 }
+
+/// For tests that something is not done once for each pair: what else the machine does is not in it.
+class ProcessorTime {
+ public:
+  /// Far more than it takes with sanitizers (optimised, some 50 ms).
+  static constexpr double kTooMuch = 15;
+
+  double seconds() const { return static_cast<double>(std::clock() - start_) / CLOCKS_PER_SEC; }
+
+ private:
+  std::clock_t start_ = std::clock();
+};
 
 inline std::vector<std::string> errors_of(std::string_view text) {
   std::vector<std::string> errors;
