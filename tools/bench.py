@@ -66,7 +66,7 @@ def attempt(failures, words, do, *arguments):
     try:
         return do(*arguments)
     except (LabError, subprocess.TimeoutExpired) as error:
-        failures.append(f"{words}: {error}")
+        failures.append(f"{words}: {error}".strip())
         return None
 
 
