@@ -83,7 +83,7 @@ def print_settings(texts):
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="for 3 minutes: 3 rounds of 1 second")
+    parser.add_argument("--quick", action="store_true", help="in less than 3 minutes: 3 rounds of 1 second")
     parser.add_argument("--rounds", type=int, help="default 5")
     parser.add_argument("--seconds", type=int, help="that each measurement takes; default 5")
     parser.add_argument("--ways", nargs="+", default=ways.USUAL, choices=ways.WAYS, metavar="WAY",
@@ -108,7 +108,7 @@ def bench(options):
         print_settings(texts)
         return True
     host, busy = machine.description(), machine.load()
-    subtitle = f"{options.rounds} rounds of {options.seconds} s, {host['processors']} × {host['model']}, Linux {host['kernel']}"
+    subtitle = f"{options.rounds} round{'s' if options.rounds > 1 else ''} of {options.seconds} s, {host['processors']} × {host['model']}, Linux {host['kernel']}"
     print(subtitle)
     if busy > _BUSY:
         print(f"Something else keeps the processors {busy:.0%} busy: the figures will say little.")

@@ -2,7 +2,7 @@
 # Measures the gateway beside the kernel's NAT, two proxies and what its TUN allows, in turn, in one run.
 #
 #   tools/bench.sh              all of it, about 20 minutes
-#   tools/bench.sh --quick      all of it, for 3 minutes; further arguments: see tools/bench.sh --help
+#   tools/bench.sh --quick      all of it, in less than 3 minutes; further arguments: see tools/bench.sh --help
 #   tools/bench.sh --engine     the engine alone: nanoseconds a packet and set-ups a second, by the number of flows;
 #                               further arguments are Google Benchmark's
 set -euo pipefail

@@ -42,9 +42,11 @@ def _bars(axes, number, way, ratios, rows):
     """One way's bars, one a work, each with its spread over the rounds."""
     label = way
     for row, ratio in enumerate(ratios):
+        place = rows * row + number
         if not ratio:
+            axes.annotate("—", (0, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=7)
             continue
-        place, median = rows * row + number, ratio["median"]
+        median = ratio["median"]
         axes.barh(place, median, height=0.85, color=_COLOURS[way], label=label)
         axes.plot([ratio["min"], ratio["max"]], [place, place], color=_INK, linewidth=0.8)
         end = (ratio["max"], place)
