@@ -108,10 +108,12 @@ def bench(options):
         print_settings(texts)
         return True
     host, busy = machine.description(), machine.load()
-    subtitle = f"{options.rounds} round{'s' if options.rounds > 1 else ''} of {options.seconds} s, {host['processors']} × {host['model']}, Linux {host['kernel']}"
+    rounds = f"{options.rounds} round{'s' if options.rounds > 1 else ''} of {options.seconds} s"
+    subtitle = f"{rounds}, {host['processors']} × {host['model']}, Linux {host['kernel']}"
     print(subtitle)
     if busy > _BUSY:
-        print(f"Something else keeps the processors {busy:.0%} busy: the figures will say little.")
+        print(f"Something else keeps the processors {busy:.0%} busy. CPU counts that, too, and real-time threads (TUN limit; vipgate for\n"
+              "large packets) take time from it that the others do not get: ratios are not those of an idle machine.")
     samples, failures = measure_all(options)
     figures = report.summary(samples, options.ways)
     report.show({work: works.WORKS[work] for work in options.works}, options.ways, figures)
