@@ -112,6 +112,7 @@ Json counters_json(const WorkerCounters& counters) {
       {"packets_written", counters.packets_written},
       {"bytes_written", counters.bytes_written},
       {"super_packets_read", counters.super_packets_read},
+      {"packets_coalesced", counters.packets_coalesced},
       {"write_failures", counters.write_failures},
       {"lost_between_workers", counters.hand_off_full},
       {"flows_opened", counters.engine.flows_opened},

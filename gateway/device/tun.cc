@@ -10,6 +10,7 @@
 #include <sys/uio.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -231,11 +232,19 @@ ReadResult TunQueue::read(std::span<std::uint8_t> buffer, VirtioHeader& virtio) 
   return transfer([&] { return ::readv(fd_.get(), parts, 2); });
 }
 
-WriteResult TunQueue::write(const Packet& packet) {
-  VirtioHeader virtio = packet.virtio;
-  const iovec parts[2] = {{&virtio, sizeof(virtio)}, {packet.bytes.data(), packet.bytes.size()}};
-  const WriteResult result = transfer([&] { return ::writev(fd_.get(), parts, 2); });
-  if (result.status == IoStatus::ok && result.size != packet.bytes.size()) return {IoStatus::error, 0, EMSGSIZE};
+WriteResult TunQueue::write(const Packet& head, std::span<const std::span<const std::uint8_t>> rest) {
+  VirtioHeader virtio = head.virtio;
+  std::array<iovec, 2 + Coalescer::kMaxPackets> parts;  // NOLINT: filled here
+  parts[0] = {&virtio, sizeof(virtio)};
+  parts[1] = {head.bytes.data(), head.bytes.size()};
+  int count = 2;
+  std::size_t size = head.bytes.size();
+  for (const auto bytes : rest) {
+    parts[count++] = {const_cast<std::uint8_t*>(bytes.data()), bytes.size()};  // writev() reads it
+    size += bytes.size();
+  }
+  const WriteResult result = transfer([&] { return ::writev(fd_.get(), parts.data(), count); });
+  if (result.status == IoStatus::ok && result.size != size) return {IoStatus::error, 0, EMSGSIZE};
   return result;
 }
 
@@ -275,6 +284,11 @@ absl::StatusOr<TunDevice> TunDevice::adopt(const TunOptions& options, UniqueFd l
   (void)::listen(device.lock_.get(), SOMAXCONN);
   if (absl::Status status = device.configure_again(); !status.ok()) return status;
   return device;
+}
+
+Coalescing TunDevice::coalescing() const {
+  if (offload_ == 0) return Coalescing::none;
+  return (offload_ & kTunUso4) != 0 ? Coalescing::tcp_and_udp : Coalescing::tcp;
 }
 
 absl::Status TunDevice::make_anew() {

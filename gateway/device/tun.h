@@ -12,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "device/unique_fd.h"
+#include "vipgate/coalesce.h"
 #include "vipgate/packet.h"
 
 namespace vipgate {
@@ -41,7 +42,9 @@ class TunQueue {
   /// Reads one packet. `buffer` has room for kMaxPacketSize bytes: the kernel cuts off what does not fit and does not
   /// say so.
   ReadResult read(std::span<std::uint8_t> buffer, VirtioHeader& virtio);
-  WriteResult write(const Packet& packet);
+  /// Writes the packet whose bytes are those of `head` and, behind them, those of all of `rest`, at most
+  /// Coalescer::kMaxPackets.
+  WriteResult write(const Packet& head, std::span<const std::span<const std::uint8_t>> rest = {});
 
   int fd() const { return fd_.get(); }
 
@@ -86,6 +89,7 @@ class TunDevice {
   bool created() const { return created_; }      ///< false: it was there, as after a kill
   std::size_t kept() const { return kept_; }     ///< queues that were kept open meanwhile
   unsigned offload() const { return offload_; }  ///< the TUN_F_ bits that the kernel accepted
+  Coalescing coalescing() const;                 ///< what it segments, if that is wanted
   const UniqueFd& lock() const { return lock_; }
   std::deque<TunQueue>& queues() { return queues_; }  ///< each stays in its place as long as it is there
 

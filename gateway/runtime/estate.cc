@@ -38,6 +38,7 @@ constexpr std::array kFields{
     Field{"packets_written", &WorkerCounters::packets_written},
     Field{"bytes_written", &WorkerCounters::bytes_written},
     Field{"super_packets_read", &WorkerCounters::super_packets_read},
+    Field{"packets_coalesced", &WorkerCounters::packets_coalesced},
     Field{"write_failures", &WorkerCounters::write_failures},
     Field{"hand_off_full", &WorkerCounters::hand_off_full},
 };

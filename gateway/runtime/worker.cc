@@ -56,17 +56,19 @@ void WorkerCounters::add(const WorkerCounters& other) {
   packets_written += other.packets_written;
   bytes_written += other.bytes_written;
   super_packets_read += other.super_packets_read;
+  packets_coalesced += other.packets_coalesced;
   write_failures += other.write_failures;
   hand_off_full += other.hand_off_full;
   flows += other.flows;
 }
 
 Worker::Worker(std::span<TunQueue* const> inputs, TunQueue& output, const EngineOptions& options,
-               std::shared_ptr<const Ruleset> ruleset, HandOff& hand_off,
+               std::shared_ptr<const Ruleset> ruleset, Coalescing coalescing, HandOff& hand_off,
                const std::vector<std::unique_ptr<Worker>>& peers, std::function<void(std::string)> on_failure)
     : output_(&output),
       index_(options.worker),
       engine_(options, std::move(ruleset)),
+      coalescer_(coalescing),
       hand_off_(hand_off),
       peers_(peers),
       on_failure_(std::move(on_failure)),
@@ -248,12 +250,11 @@ void Worker::process(Batch& batch, bool handed_over) {
   std::array<bool, Engine::kMaxBatch> was_joined;  // NOLINT: filled here
   for (std::size_t i = 0; i < batch.size; ++i) was_joined[i] = packets[i].fragment_size != 0;
   engine_.process(packets, std::span(batch.verdicts).first(batch.size), boot_time_now(), *this);
+  send_on(batch);
   for (std::size_t i = 0; i < batch.size; ++i) {
     const Verdict& verdict = batch.verdicts[i];
     const bool joined = packets[i].fragment_size != 0 && !was_joined[i];
-    if (verdict.action == Action::forward || verdict.action == Action::pass) {
-      send_as_it_came(packets[i], *this);
-    } else if (verdict.action == Action::hand_off && (!handed_over || joined)) {
+    if (verdict.action == Action::hand_off && (!handed_over || joined)) {
       const std::size_t owner = verdict.shard % hand_off_.workers();
       has_handed_off_ = true;
       if (hand_off_.push(index_, owner, packets[i])) {
@@ -265,6 +266,19 @@ void Worker::process(Batch& batch, bool handed_over) {
     // A packet that is handed over and still not ours met another ruleset there; like any lost packet, it will be sent
     // again.
   }
+}
+
+/// Writes what is forwarded or passed.
+void Worker::send_on(Batch& batch) {
+  coalescer_.clear();
+  for (std::size_t i = 0; i < batch.size; ++i) {
+    const Action action = batch.verdicts[i].action;
+    if (action != Action::forward && action != Action::pass) continue;
+    coalescer_.add(batch.packets[i], action == Action::forward && batch.packets[i].fragment_size == 0);
+  }
+  coalescer_.for_each([this](const Packet& head, std::span<const std::span<const std::uint8_t>> rest) {
+    rest.empty() ? send_as_it_came(head, *this) : write(head, rest);
+  });
 }
 
 std::size_t Worker::take_handed_off() {
@@ -299,13 +313,15 @@ void Worker::send(const Packet& packet) {
   write(packet);
 }
 
-void Worker::write(const Packet& packet) {
-  const WriteResult result = output_->write(packet);
+void Worker::write(const Packet& head, std::span<const std::span<const std::uint8_t>> rest) {
+  const WriteResult result = output_->write(head, rest);
+  const std::size_t packets = 1 + rest.size();
   if (result.status == IoStatus::ok) {
-    ++counters_.packets_written;
-    counters_.bytes_written += packet.bytes.size();
+    counters_.packets_written += packets;
+    counters_.packets_coalesced += rest.size();
+    counters_.bytes_written += result.size;
   } else {
-    ++counters_.write_failures;
+    counters_.write_failures += packets;
   }
 }
 

@@ -20,6 +20,7 @@
 #include "device/tun.h"
 #include "runtime/hand_off.h"
 #include "runtime/thread_priority.h"
+#include "vipgate/coalesce.h"
 #include "vipgate/engine.h"
 
 namespace vipgate {
@@ -32,6 +33,7 @@ struct WorkerCounters {
   std::uint64_t packets_written = 0;
   std::uint64_t bytes_written = 0;
   std::uint64_t super_packets_read = 0;  ///< of them, those of more than one segment
+  std::uint64_t packets_coalesced = 0;   ///< of those written, how many went as a part of another one
   std::uint64_t write_failures = 0;      ///< packets that the TUN refused
   std::uint64_t hand_off_full = 0;       ///< packets lost between workers
   std::uint64_t flows = 0;
@@ -50,8 +52,8 @@ class Worker final : private PacketSink {
   /// them, by index; complete before start(). `on_failure` is called once, from the worker's thread, when the queue can
   /// no longer be used.
   Worker(std::span<TunQueue* const> inputs, TunQueue& output, const EngineOptions& options,
-         std::shared_ptr<const Ruleset> ruleset, HandOff& hand_off, const std::vector<std::unique_ptr<Worker>>& peers,
-         std::function<void(std::string)> on_failure);
+         std::shared_ptr<const Ruleset> ruleset, Coalescing coalescing, HandOff& hand_off,
+         const std::vector<std::unique_ptr<Worker>>& peers, std::function<void(std::string)> on_failure);
   /// Waits for the thread to end, however long that takes.
   ~Worker() override;
 
@@ -99,7 +101,8 @@ class Worker final : private PacketSink {
   void choose_priority();
   void process(Batch& batch, bool handed_over);
   void arm_timer(Time next);
-  void write(const Packet& packet);
+  void send_on(Batch& batch);
+  void write(const Packet& head, std::span<const std::span<const std::uint8_t>> rest = {});
   void fail(int error);
 
   boost::asio::io_context context_{1};
@@ -107,6 +110,7 @@ class Worker final : private PacketSink {
   TunQueue* output_;
   std::size_t index_;
   Engine engine_;
+  Coalescer coalescer_;
   HandOff& hand_off_;
   const std::vector<std::unique_ptr<Worker>>& peers_;
   std::function<void(std::string)> on_failure_;

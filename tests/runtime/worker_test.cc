@@ -83,7 +83,8 @@ class WorkerTest : public testing::Test {
     TunQueue* const inputs[] = {&*input_.queue};
     workers_.push_back(std::make_unique<Worker>(
         inputs, *output_.queue, EngineOptions{.worker = 0, .workers = 1, .seed = 1, .memory = storage_.memory()},
-        compile(rules(), 1), hand_off_, workers_, [](const std::string& why) { ADD_FAILURE() << why; }));
+        compile(rules(), 1), Coalescing::none, hand_off_, workers_,
+        [](const std::string& why) { ADD_FAILURE() << why; }));
   }
 
   ~WorkerTest() override {
