@@ -85,7 +85,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="in less than 3 minutes: 3 rounds of 1 second")
     parser.add_argument("--rounds", type=int, help="default 5")
-    parser.add_argument("--seconds", type=int, help="that each measurement takes; default 5")
+    parser.add_argument("--seconds", type=int, help="that each measurement takes; default 4")
     parser.add_argument("--ways", nargs="+", default=ways.USUAL, choices=ways.WAYS, metavar="WAY",
                         help=f"of {', '.join(map(repr, ways.WAYS))}; default: the first {len(ways.USUAL)}")
     parser.add_argument("--works", nargs="+", default=works.USUAL, choices=works.WORKS, metavar="WORK",
@@ -96,7 +96,7 @@ def arguments():
     parser.add_argument("--print-peers", action="store_true", help="print how the ways are set, and end")
     options = parser.parse_args()
     options.rounds = options.rounds or (3 if options.quick else 5)
-    options.seconds = options.seconds or (1 if options.quick else 5)
+    options.seconds = options.seconds or (1 if options.quick else 4)
     if options.chart and "nftables" not in options.ways:
         parser.error("--chart compares with nftables")
     return options

@@ -8,7 +8,7 @@ from matplotlib import pyplot  # noqa: E402
 _BASE = "nftables"
 # In this order. Of Okabe and Ito's colours, which colour-blind people tell apart, too; what is no gateway is grey.
 _COLOURS = {"vipgate": "#0072b2", "HAProxy": "#e69f00", "nginx": "#56b4e9", "vipgate, offload off": "#cc79a7", "TUN limit": "#7f7f7f",
-            "TUN limit, ordinary threads": "#a6a6a6", "routed": "#c8c8c8"}
+            "TUN limit, real-time": "#a6a6a6", "routed": "#c8c8c8"}
 _BAR = 0.19  # inches
 _INK, _PAPER = "#1f2328", "#ffffff"
 

@@ -2,24 +2,34 @@
 
 import statistics
 
-BASES = ("nftables", "HAProxy", "TUN limit")
+BASES = {"nftables": ["nftables"], "HAProxy": ["HAProxy"], "TUN limit": ["TUN limit", "TUN limit, real-time"]}
+"""What ways are compared with: the best of these, in each round."""
 _NONE = "—"
 _LEGEND = """\
-Medians of the rounds (least to most); "of": medians of the rounds' ratios. CPU: time of all processors of the machine together.
-MB: the most memory that the programs in the gateway's namespace had."""
+Medians of the rounds (least to most); "of": medians of the rounds' ratios, "of TUN limit":
+to the better one of the round. CPU: time of all processors of the machine together. MB: the most memory that the programs in
+the gateway's namespace had."""
 
 
 def summary(samples, ways):
     """For each work and way: medians and spreads of the rounds. `samples[work][way]` has an entry a round, None where it failed."""
-    return {work: {way: _way(rounds[way], {base: rounds.get(base, []) for base in BASES}) for way in ways if any(rounds[way])}
-            for work, rounds in samples.items()}
+    return {work: {way: _way(rounds[way], _bases(rounds)) for way in ways if any(rounds[way])} for work, rounds in samples.items()}
+
+
+def _bases(rounds):
+    """The rate of each base, by round; None where it failed."""
+
+    def best(ways):
+        return [max((one["rate"] for one in samples if one), default=None) for samples in zip(*(rounds.get(way, []) for way in ways))]
+
+    return {base: best([way for way in ways if way in rounds]) for base, ways in BASES.items()}
 
 
 def _way(rounds, bases):
     done = [one for one in rounds if one]
     figures = {"rate": _spread([one["rate"] for one in done]), "of": {}}
     for base, others in bases.items():
-        if ratios := [one["rate"] / other["rate"] for one, other in zip(rounds, others) if one and other]:
+        if ratios := [one["rate"] / other for one, other in zip(rounds, others) if one and other]:
             figures["of"][base] = _spread(ratios)
     for key in done[0].keys() - {"rate", "memory", "carried"}:
         figures[key] = statistics.median(one[key] for one in done)
@@ -49,7 +59,7 @@ def _cells(way, figures, count):
         return [_NONE] * count
     cells = [_range(figures["rate"])]
     for base in BASES:
-        cells.append("1" if way == base else _number(figures["of"][base]["median"]) if base in figures["of"] else _NONE)
+        cells.append("1" if BASES[base] == [way] else _number(figures["of"][base]["median"]) if base in figures["of"] else _NONE)
     cells += [_number(figures["cpu"]), f"{figures['memory'] / 1e6:.0f}" if figures["memory"] else _NONE]
     return cells + [_number(figures[key]) for key in ("p50_ms", "p99_ms") if key in figures]
 

@@ -81,7 +81,7 @@ class Reflector(Tunnelled):
     address = VIP
     seen = CLIENT
     programs = {"reflector"}
-    threads = ("--realtime",)  # as vipgate's mostly are
+    threads = ()
 
     def __init__(self, lab):
         self._gateway = lab.gateway
@@ -109,8 +109,10 @@ class Reflector(Tunnelled):
             raise LabError(f"reflector ended with {code}")
 
 
-class OrdinaryReflector(Reflector):
-    threads = ()
+class RealtimeReflector(Reflector):
+    """With which the TUN does more depends on the work."""
+
+    threads = ("--realtime",)
 
 
 WAYS = {
@@ -119,9 +121,9 @@ WAYS = {
     "HAProxy": HaProxy,
     "nginx": Nginx,
     "TUN limit": Reflector,
+    "TUN limit, real-time": RealtimeReflector,
     "vipgate": Vipgate,
     "vipgate, offload off": WithoutOffload,
-    "TUN limit, ordinary threads": OrdinaryReflector,
 }
-USUAL = list(WAYS)[:6]  # the others on request
+USUAL = list(WAYS)[:7]  # the other on request
 IMPOSSIBLE = {("HAProxy", "udp")}
