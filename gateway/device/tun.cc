@@ -10,7 +10,6 @@
 #include <sys/uio.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -44,20 +43,6 @@ constexpr int kQueueLength = 10000;
 
 constexpr int kMaxInterrupts = 8;
 constexpr std::chrono::milliseconds kPause{20};
-
-template <typename Call>
-IoResult transfer(Call call) {
-  for (int i = 0; i < kMaxInterrupts; ++i) {
-    const ssize_t n = call();
-    if (n >= static_cast<ssize_t>(sizeof(VirtioHeader))) {
-      return {IoStatus::ok, static_cast<std::size_t>(n) - sizeof(VirtioHeader), 0};
-    }
-    if (n >= 0) return {IoStatus::error, 0, EPROTO};
-    if (errno == EAGAIN) return {IoStatus::again, 0, 0};
-    if (errno != EINTR) return {IoStatus::error, 0, errno};
-  }
-  return {IoStatus::again, 0, 0};
-}
 
 void set_name(ifreq& request, std::string_view name) {
   std::memcpy(request.ifr_name, name.data(), std::min(name.size(), sizeof(request.ifr_name) - 1));
@@ -229,23 +214,39 @@ bool IoResult::device_gone() const {
 
 ReadResult TunQueue::read(std::span<std::uint8_t> buffer, VirtioHeader& virtio) {
   iovec parts[2] = {{&virtio, sizeof(virtio)}, {buffer.data(), buffer.size()}};
-  return transfer([&] { return ::readv(fd_.get(), parts, 2); });
+  for (int i = 0; i < kMaxInterrupts; ++i) {
+    const ssize_t read = ::readv(fd_.get(), parts, 2);
+    if (read >= static_cast<ssize_t>(sizeof(virtio))) {
+      return {IoStatus::ok, static_cast<std::size_t>(read) - sizeof(virtio), 0};
+    }
+    if (read >= 0) return {IoStatus::error, 0, EPROTO};
+    if (errno == EAGAIN) break;
+    if (errno != EINTR) return {IoStatus::error, 0, errno};
+  }
+  return {IoStatus::again, 0, 0};
 }
 
-WriteResult TunQueue::write(const Packet& head, std::span<const std::span<const std::uint8_t>> rest) {
-  VirtioHeader virtio = head.virtio;
-  std::array<iovec, 2 + Coalescer::kMaxPackets> parts;  // NOLINT: filled here
-  parts[0] = {&virtio, sizeof(virtio)};
-  parts[1] = {head.bytes.data(), head.bytes.size()};
-  int count = 2;
-  std::size_t size = head.bytes.size();
-  for (const auto bytes : rest) {
-    parts[count++] = {const_cast<std::uint8_t*>(bytes.data()), bytes.size()};  // writev() reads it
-    size += bytes.size();
+WriteResult TunQueue::write(const Packet& packet) {
+  VirtioHeader virtio = packet.virtio;
+  const iovec parts[2] = {{&virtio, sizeof(virtio)}, {packet.bytes.data(), packet.bytes.size()}};
+  return write(parts);
+}
+
+WriteResult TunQueue::write(std::span<const iovec> parts) {
+  std::size_t bytes = 0;
+  for (const iovec& part : parts) bytes += part.iov_len;
+  for (int i = 0; i < kMaxInterrupts; ++i) {
+    const ssize_t written = ::writev(fd_.get(), parts.data(), static_cast<int>(parts.size()));
+    if (written >= 0 || errno != EINTR) return result_of(written >= 0 ? written : -errno, bytes);
   }
-  const WriteResult result = transfer([&] { return ::writev(fd_.get(), parts.data(), count); });
-  if (result.status == IoStatus::ok && result.size != size) return {IoStatus::error, 0, EMSGSIZE};
-  return result;
+  return {IoStatus::again, 0, 0};
+}
+
+WriteResult TunQueue::result_of(ssize_t written, std::size_t bytes) {
+  if (written == static_cast<ssize_t>(bytes)) return {IoStatus::ok, bytes - sizeof(VirtioHeader), 0};
+  if (written >= 0) return {IoStatus::error, 0, EMSGSIZE};
+  if (written == -EAGAIN) return {IoStatus::again, 0, 0};
+  return {IoStatus::error, 0, static_cast<int>(-written)};
 }
 
 absl::StatusOr<TunDevice> TunDevice::open(const TunOptions& options) {

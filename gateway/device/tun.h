@@ -1,5 +1,8 @@
 #pragma once
 
+#include <sys/types.h>
+#include <sys/uio.h>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -42,9 +45,11 @@ class TunQueue {
   /// Reads one packet. `buffer` has room for kMaxPacketSize bytes: the kernel cuts off what does not fit and does not
   /// say so.
   ReadResult read(std::span<std::uint8_t> buffer, VirtioHeader& virtio);
-  /// Writes the packet whose bytes are those of `head` and, behind them, those of all of `rest`, at most
-  /// Coalescer::kMaxPackets.
-  WriteResult write(const Packet& head, std::span<const std::span<const std::uint8_t>> rest = {});
+  WriteResult write(const Packet& packet);
+  /// The packet whose virtio header is the first of these, and whose bytes are the others.
+  WriteResult write(std::span<const iovec> parts);
+  /// What a write of so many bytes, virtio header included, has come to: `written` of them, or, below 0, an errno.
+  static WriteResult result_of(ssize_t written, std::size_t bytes);
 
   int fd() const { return fd_.get(); }
 

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "device/tun_writer.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
 
@@ -127,6 +128,9 @@ void DataPath::prepare(const std::shared_ptr<const Ruleset>& ruleset) {
   if (monitor_) monitor_->finish();
   monitor_.emplace(context_, workers_->size(),
                    [this](std::size_t worker, auto answer) { workers_->ask(worker, std::move(answer)); });
+  if (const absl::Status at_once = TunWriter::check(); !at_once.ok() && !prepared_before_) {
+    log_info(absl::StrCat("each packet is written by a system call of its own: ", std::string(at_once.message())));
+  }
   if (storage_->file()->is_used() || prepared_before_) adopt_flows();
   prepared_before_ = true;
   try_to_steer(*ruleset);

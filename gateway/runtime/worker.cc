@@ -277,8 +277,15 @@ void Worker::send_on(Batch& batch) {
     coalescer_.add(batch.packets[i], action == Action::forward && batch.packets[i].fragment_size == 0);
   }
   coalescer_.for_each([this](const Packet& head, std::span<const std::span<const std::uint8_t>> rest) {
-    rest.empty() ? send_as_it_came(head, *this) : write(head, rest);
+    if (head.fragment_size == 0) return writer_.add(head, rest);
+    write_added();  // fragments follow what came before them
+    send_as_it_came(head, *this);
   });
+  write_added();
+}
+
+void Worker::write_added() {
+  for (const TunWriter::Written& written : writer_.write(*output_)) count(written.packets, written.result);
 }
 
 std::size_t Worker::take_handed_off() {
@@ -310,15 +317,13 @@ void Worker::arm_timer(Time next) {
 }
 
 void Worker::send(const Packet& packet) {
-  write(packet);
+  count(1, output_->write(packet));
 }
 
-void Worker::write(const Packet& head, std::span<const std::span<const std::uint8_t>> rest) {
-  const WriteResult result = output_->write(head, rest);
-  const std::size_t packets = 1 + rest.size();
+void Worker::count(std::size_t packets, const WriteResult& result) {
   if (result.status == IoStatus::ok) {
     counters_.packets_written += packets;
-    counters_.packets_coalesced += rest.size();
+    counters_.packets_coalesced += packets - 1;
     counters_.bytes_written += result.size;
   } else {
     counters_.write_failures += packets;

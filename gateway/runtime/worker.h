@@ -18,6 +18,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "device/tun.h"
+#include "device/tun_writer.h"
 #include "runtime/hand_off.h"
 #include "runtime/thread_priority.h"
 #include "vipgate/coalesce.h"
@@ -102,7 +103,8 @@ class Worker final : private PacketSink {
   void process(Batch& batch, bool handed_over);
   void arm_timer(Time next);
   void send_on(Batch& batch);
-  void write(const Packet& head, std::span<const std::span<const std::uint8_t>> rest = {});
+  void write_added();
+  void count(std::size_t packets, const WriteResult& result);
   void fail(int error);
 
   boost::asio::io_context context_{1};
@@ -111,6 +113,7 @@ class Worker final : private PacketSink {
   std::size_t index_;
   Engine engine_;
   Coalescer coalescer_;
+  TunWriter writer_;
   HandOff& hand_off_;
   const std::vector<std::unique_ptr<Worker>>& peers_;
   std::function<void(std::string)> on_failure_;
