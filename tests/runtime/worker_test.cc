@@ -128,13 +128,20 @@ class WorkerTest : public testing::Test {
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 
+/// One that has read a super-packet, and so has its real-time thread.
+class RealtimeWorkerTest : public WorkerTest {
+ protected:
+  void SetUp() override {
+    if (!ThreadPriority::check_realtime().ok()) GTEST_SKIP() << "no right to real-time scheduling";
+    workers_[0]->start(/*realtime=*/true);
+    ASSERT_TRUE(give(super_packet_));
+    wait_for_policy(SCHED_FIFO);
+  }
+};
+
 constexpr int kMany = 10'000;  // packets: far more than a worker takes at a stretch
 
-TEST_F(WorkerTest, AFloodCostsItItsPriority) {
-  if (!ThreadPriority::check_realtime().ok()) GTEST_SKIP() << "no right to real-time scheduling";
-  workers_[0]->start(/*realtime=*/true);
-  ASSERT_TRUE(give(super_packet_));
-  wait_for_policy(SCHED_FIFO);
+TEST_F(RealtimeWorkerTest, AFloodCostsItItsPriority) {
   for (int i = 0; i < kMany; ++i) {
     while (give(super_packet_)) {
     }
@@ -144,11 +151,7 @@ TEST_F(WorkerTest, AFloodCostsItItsPriority) {
   wait_for_policy(SCHED_FIFO);
 }
 
-TEST_F(WorkerTest, ManySmallPacketsAreGathered) {
-  if (!ThreadPriority::check_realtime().ok()) GTEST_SKIP() << "no right to real-time scheduling";
-  workers_[0]->start(/*realtime=*/true);
-  ASSERT_TRUE(give(super_packet_));
-  wait_for_policy(SCHED_FIFO);
+TEST_F(RealtimeWorkerTest, ManySmallPacketsAreGathered) {
   for (int i = 0; i < kMany && policy_of("vipgate-w0") == SCHED_FIFO; ++i) {
     ASSERT_TRUE(give(small_));
     ASSERT_TRUE(take());
@@ -158,11 +161,7 @@ TEST_F(WorkerTest, ManySmallPacketsAreGathered) {
   wait_for_policy(SCHED_FIFO);
 }
 
-TEST_F(WorkerTest, PriorityOutlivesAPause) {
-  if (!ThreadPriority::check_realtime().ok()) GTEST_SKIP() << "no right to real-time scheduling";
-  workers_[0]->start(/*realtime=*/true);
-  ASSERT_TRUE(give(super_packet_));
-  wait_for_policy(SCHED_FIFO);
+TEST_F(RealtimeWorkerTest, PriorityOutlivesAPause) {
   workers_[0]->ask_to_stop();
   ASSERT_TRUE(workers_[0]->wait_until_stopped(Worker::Clock::now() + std::chrono::seconds(20)));
   workers_[0]->go_on();
