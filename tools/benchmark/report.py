@@ -3,11 +3,11 @@
 import statistics
 
 BASES = {"nftables": ["nftables"], "HAProxy": ["HAProxy"], "TUN limit": ["TUN limit", "TUN limit, real-time"]}
-"""What ways are compared with: the best of these, in each round."""
+"""What ways are compared with: the one of these that is the better one in the median."""
 _NONE = "—"
 _LEGEND = """\
-Medians of the rounds (least to most); "of": medians of the rounds' ratios, "of TUN limit":
-to the better one of the round. CPU: time of all processors of the machine together. MB: the most memory that the programs in
+Medians of the rounds (least to most); "of": medians of the rounds' ratios, those
+of TUN limit to the better one of the two. CPU: time of all processors of the machine together. MB: the most memory that the programs in
 the gateway's namespace had."""
 
 
@@ -17,19 +17,19 @@ def summary(samples, ways):
 
 
 def _bases(rounds):
-    """The rate of each base, by round; None where it failed."""
+    """The samples of each base, by round."""
 
-    def best(ways):
-        return [max((one["rate"] for one in samples if one), default=None) for samples in zip(*(rounds.get(way, []) for way in ways))]
+    def rate(samples):
+        return statistics.median(one["rate"] for one in samples if one)
 
-    return {base: best([way for way in ways if way in rounds]) for base, ways in BASES.items()}
+    return {base: max((rounds[way] for way in ways if any(rounds.get(way, []))), key=rate, default=[]) for base, ways in BASES.items()}
 
 
 def _way(rounds, bases):
     done = [one for one in rounds if one]
     figures = {"rate": _spread([one["rate"] for one in done]), "of": {}}
     for base, others in bases.items():
-        if ratios := [one["rate"] / other for one, other in zip(rounds, others) if one and other]:
+        if ratios := [one["rate"] / other["rate"] for one, other in zip(rounds, others) if one and other]:
             figures["of"][base] = _spread(ratios)
     for key in done[0].keys() - {"rate", "memory", "carried"}:
         figures[key] = statistics.median(one[key] for one in done)
