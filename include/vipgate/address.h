@@ -61,6 +61,8 @@ struct Endpoint {
   Ipv4Address address;
   std::uint16_t port = 0;
 
+  /// "10.0.0.2:8080".
+  static std::optional<Endpoint> parse(std::string_view text);
   std::string to_string() const;
   constexpr auto operator<=>(const Endpoint&) const = default;
 };

@@ -55,6 +55,16 @@ std::string Ipv4Prefix::to_string() const {
   return absl::StrCat(address_.to_string(), "/", length_);
 }
 
+std::optional<Endpoint> Endpoint::parse(std::string_view text) {
+  const std::size_t colon = text.find(':');
+  if (colon == std::string_view::npos) return std::nullopt;
+  const auto address = Ipv4Address::parse(text.substr(0, colon));
+  std::string_view rest = text.substr(colon + 1);
+  const auto port = take_number(rest, 0xffff);
+  if (!address || !port || !rest.empty()) return std::nullopt;
+  return Endpoint{*address, static_cast<std::uint16_t>(*port)};
+}
+
 std::string Endpoint::to_string() const {
   return absl::StrCat(address.to_string(), ":", port);
 }

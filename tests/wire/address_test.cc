@@ -109,6 +109,15 @@ TEST(Ipv4Prefix, contains_narrower_prefixes_and_itself) {
   EXPECT_TRUE(Ipv4Prefix().contains(address("255.255.255.255")));
 }
 
+TEST(Endpoint, is_an_address_and_a_port) {
+  EXPECT_EQ(Endpoint::parse("10.0.0.2:8080"), (Endpoint{address("10.0.0.2"), 8080}));
+  EXPECT_EQ(Endpoint::parse("0.0.0.0:0"), Endpoint());
+  for (const char* text : {"", ":", "10.0.0.2", "10.0.0.2:", "10.0.0.2:65536", "10.0.0.2:080", "10.0.0.2:80 ", ":80",
+                           "10.0.0:80", "10.0.0.2:-1", "10.0.0.2:80:80"}) {
+    EXPECT_EQ(Endpoint::parse(text), std::nullopt) << text;
+  }
+}
+
 TEST(Endpoint, prints_address_and_port) {
   EXPECT_EQ((Endpoint{address("10.0.0.2"), 8080}).to_string(), "10.0.0.2:8080");
   EXPECT_EQ(endpoint("10.0.0.2:65535").port, 65535);
