@@ -29,7 +29,7 @@ ExitCode run(const RunCommand& command) {
   const auto kernel = NetlinkKernel::open();
   if (!kernel.ok()) return report(kernel.status());
   boost::asio::io_context context(1);
-  const std::string socket = loaded.config->control.socket;
+  const Config::Control control = loaded.config->control;
   Gateway gateway(context,
                   {.config_file = command.config_file,
                    .seed = command.seed,
@@ -39,7 +39,11 @@ ExitCode run(const RunCommand& command) {
   absl::Status status;
   {
     control::Server server(context, gateway);
-    status = gateway.run([&] { return server.listen(socket); });
+    status = gateway.run([&] {
+      absl::Status listening = server.listen(control.socket);
+      if (listening.ok() && control.http) server.listen(*control.http);
+      return listening;
+    });
   }
   const ExitCode code = report(status);
   if (gateway.has_left_worker_behind()) std::_Exit(code);

@@ -49,7 +49,8 @@ struct Config {
     bool guard = true;                  ///< keep clients from reaching backends directly
   };
   struct Control {
-    std::string socket;  ///< path of the UNIX socket that commands talk to
+    std::string socket;            ///< path of the UNIX socket that commands talk to
+    std::optional<Endpoint> http;  ///< where it can be looked at over TCP; none: nowhere
   };
 
   Tun tun;

@@ -165,12 +165,20 @@ void read_kernel(const JsonValue& value, Config::Kernel& kernel, Errors& errors)
   reader.set(kernel.guard, "guard", read_boolean);
 }
 
+std::optional<Endpoint> read_listener(std::string_view key, const JsonValue& value, Errors& errors) {
+  const auto endpoint = value.kind == JsonKind::string ? Endpoint::parse(value.text) : std::nullopt;
+  if (endpoint && endpoint->port != 0) return endpoint;
+  add_mismatch(key, value, "an address of this host and a port, such as \"127.0.0.1:9860\"", errors);
+  return std::nullopt;
+}
+
 void read_control(const JsonValue* value, const std::string& state_dir, Config::Control& control, Errors& errors) {
-  static constexpr std::array kKeys{Key{"socket"}, Key{.name = "http", .built = false}};
+  static constexpr std::array kKeys{Key{"socket"}, Key{"http"}};
   control.socket = state_dir + std::string(kSocketName);
   if (value == nullptr) return;
   const ObjectReader reader("\"control\"", *value, kKeys, errors);
   reader.set(control.socket, "socket", read_path, kMaxSocketPath, "/run/vipgate/control.sock");
+  reader.set(control.http, "http", read_listener);
 }
 
 }  // namespace vipgate::config

@@ -16,12 +16,12 @@ using Json = nlohmann::ordered_json;
 using Respond = std::function<void(Response)>;
 
 Response failure(int status, const std::string& what) {
-  return {status, Json{{"error", what}}.dump(-1, ' ', false, Json::error_handler_t::replace)};
+  return {.status = status, .body = Json{{"error", what}}.dump(-1, ' ', false, Json::error_handler_t::replace)};
 }
 
 Response success(const Json& body) {
   // Names from files may be anything: what is no UTF-8 is replaced rather than thrown over.
-  return {200, body.dump(-1, ' ', false, Json::error_handler_t::replace)};
+  return {.status = 200, .body = body.dump(-1, ' ', false, Json::error_handler_t::replace)};
 }
 
 void get_status(const Request&, GatewayControl& gateway, const Respond& respond) {
@@ -32,7 +32,7 @@ void reload(const Request&, GatewayControl& gateway, const Respond& respond) {
   const ReloadResult result = gateway.reload();
   if (result.accepted) return respond(success({{"changes", result.lines}}));
   const Json body{{"error", "reload refused; the running configuration stays"}, {"details", result.lines}};
-  respond({409, success(body).body});
+  respond({.status = 409, .body = success(body).body});
 }
 
 int http_status_of(const absl::Status& status) {
@@ -101,13 +101,18 @@ constexpr std::array kRoutes{
 
 }  // namespace
 
-void answer(const Request& request, GatewayControl& gateway, const Respond& respond) {
+void answer(const Request& request, Access access, GatewayControl& gateway, const Respond& respond) {
   const std::string_view path = std::string_view(request.target).substr(0, request.target.find('?'));
+  const std::string_view wanted = request.method == "HEAD" ? "GET" : std::string_view(request.method);
   std::string_view method;
   for (const Route& route : kRoutes) {
     if (route.path != path) continue;
-    if (route.method == request.method) return route.answer(request, gateway, respond);
     method = route.method;
+    if (method != wanted) continue;
+    if (access == Access::read && method != "GET") {
+      return respond(failure(403, "here one can only look; changes are made by the commands, over the control socket"));
+    }
+    return route.answer(request, gateway, respond);
   }
   if (!method.empty()) return respond(failure(405, std::string(path) + " wants " + std::string(method)));
   std::string paths;

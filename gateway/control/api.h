@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -16,12 +17,17 @@ struct Request {
 };
 struct Response {
   int status = 200;
-  std::string body;  ///< JSON
+  std::string body;
+  std::string content_type = "application/json";
 };
 
+/// What a client may have done.
+enum class Access : std::uint8_t { read, change };
+
 /// Answers requests to a gateway: HTTP/JSON under /v1/. Errors are {"error": "what, and the remedy"}, with 400 for a
-/// request that cannot be understood, 404 for what does not exist, 405 for another method, 409 for what the gateway
-/// refuses. Calls `respond` once, within a fraction of a second, on the thread of the caller.
+/// request that cannot be understood, 403 for a change by who may only read, 404 for what does not exist, 405 for
+/// another method, 409 for what the gateway refuses. HEAD is answered as GET. Calls `respond` once, within a fraction
+/// of a second, on the thread of the caller.
 ///
 ///   GET  /v1/status   how the gateway is, its VIPs, services, backends, workers and counters
 ///   POST /v1/reload   reads the configuration file again; {"changes": [...]}, or 409 and {"error", "details": [...]}
@@ -29,6 +35,7 @@ struct Response {
 ///   POST /v1/undrain  the same, to have it get flows again
 ///   POST /v1/standby  withdraws all announcements: another gateway is to have the VIPs; {"standby": true}
 ///   POST /v1/activate makes them again; {"standby": false}
-void answer(const Request& request, GatewayControl& gateway, const std::function<void(Response)>& respond);
+void answer(const Request& request, Access access, GatewayControl& gateway,
+            const std::function<void(Response)>& respond);
 
 }  // namespace vipgate::control

@@ -56,7 +56,7 @@ absl::StatusOr<Response> ask(const std::string& socket, const Request& request) 
         absl::StrCat("no gateway answers at ", socket, ": ", failed.message(),
                      "; start it, or name its socket with --socket or its file with --config"));
   }
-  return Response{static_cast<int>(parser.get().result_int()), parser.get().body()};
+  return Response{.status = static_cast<int>(parser.get().result_int()), .body = parser.get().body()};
 }
 
 }  // namespace vipgate::control

@@ -8,17 +8,19 @@
 
 #include "absl/status/status.h"
 #include "runtime/status.h"
+#include "vipgate/address.h"
 
 namespace vipgate::control {
 
-/// Most clients at a time; more are told to come again (503).
+/// Most clients at a time, of each of the two; more are told to come again (503).
 inline constexpr std::size_t kMaxClients = 32;
 /// Bytes of a request's header, and of its body, at most.
 inline constexpr std::size_t kMaxHeader = 8192;
 inline constexpr std::size_t kMaxBody = 65536;
 
-/// Serves the control interface (api.h) as HTTP/1.1 on a UNIX socket. Only root and the gateway's own user are
-/// answered. A client that stalls is let go after a while; none holds up another, and packets wait for nobody.
+/// Serves the control interface (api.h) as HTTP/1.1: on a UNIX socket, where only root and the gateway's own user are
+/// answered, and, if that is wanted, over TCP, where one can only look. A client that stalls is let go after a while;
+/// none holds up another, and packets wait for nobody.
 class Server {
  public:
   Server(boost::asio::io_context& context, GatewayControl& gateway);
@@ -30,9 +32,19 @@ class Server {
   /// own. The caller has made sure that no other gateway runs, or that it is to be replaced.
   absl::Status listen(const std::string& path);
 
+  /// Listens over TCP, too. While that cannot be, since the address is not there yet or a predecessor still has it, it
+  /// is tried again each second; the log says so. At a loopback address only requests to an address or "localhost" are
+  /// answered: a name may be a web page's, which had it point here (DNS rebinding).
+  void listen(const Endpoint& endpoint);
+
  private:
-  class Listener;
-  std::shared_ptr<Listener> listener_;
+  class LocalListener;
+  class TcpListener;
+
+  boost::asio::io_context& context_;
+  GatewayControl& gateway_;
+  std::unique_ptr<LocalListener> local_;
+  std::shared_ptr<TcpListener> tcp_;  ///< none: it is not wanted
 };
 
 }  // namespace vipgate::control

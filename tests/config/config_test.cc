@@ -131,7 +131,7 @@ TEST(Config, AllErrorsAtOnceInOrderOfPlace) {
     { "protocol": "tcp", "port": 70000, "backends": [{ "address": "127.0.0.1" }] },
     { "port": 80, "backends": [] } ] }],
   "tun": { "subnet": "203.0.113.8/29", "mtu": 1 },
-  "control": { "http": "127.0.0.1:9860" }
+  "control": { "http": "127.0.0.1" }
 })";
   using testing::StartsWith;
   EXPECT_THAT(errors_of(text),
@@ -139,7 +139,8 @@ TEST(Config, AllErrorsAtOnceInOrderOfPlace) {
                   StartsWith("f:2:24: \"table\""), StartsWith("f:3:25: \"address\": 203.0.113.99 lies in no subnet"),
                   StartsWith("f:4:34: \"port\": 70000"), StartsWith("f:4:67: \"address\": 127.0.0.1"),
                   StartsWith("f:5:5: \"protocol\" is missing"), StartsWith("f:5:31: \"backends\": the list is empty"),
-                  StartsWith("f:6:47: \"mtu\""), StartsWith("f:7:16: \"http\": not built yet")));
+                  StartsWith("f:6:47: \"mtu\""),
+                  StartsWith("f:7:24: \"http\": \"127.0.0.1\" must be an address of this host and a port")));
 }
 
 TEST(Config, MoreThanAHundredErrorsAreCounted) {

@@ -84,7 +84,10 @@ TEST(Sections, Faults) {
       {"control.socket relative", in_top(R"("control": {"socket": @"control.sock"})"), "must be an absolute path"},
       {"control.socket long", in_top("\"control\": {\"socket\": @\"/" + std::string(107, 'x') + "\"}"),
        "1 to 107 bytes"},
-      {"control.http", in_top(R"("control": {@"http": "127.0.0.1:9860"})"), "\"http\": not built yet; leave it out"},
+      {"control.http without a port", in_top(R"("control": {"http": @"127.0.0.1"})"), "and a port, such as"},
+      {"control.http port 0", in_top(R"("control": {"http": @"127.0.0.1:0"})"), "and a port, such as"},
+      {"control.http by name", in_top(R"("control": {"http": @"localhost:9860"})"), "an address of this host"},
+      {"control.http number", in_top(R"("control": {"http": @9860})"), "an address of this host"},
   };
   for (const FaultCase& fault : cases) expect_fault(fault);
 }
@@ -176,6 +179,12 @@ TEST(Sections, Subnets) {
 TEST(Sections, TheControlSocketLiesInTheStateFolder) {
   EXPECT_EQ(accept(in_top(R"("flows": {"state_dir": "/srv/x"})")).control.socket, "/srv/x/control.sock");
   EXPECT_EQ(accept(in_top(R"("control": {"socket": "/srv/y"})")).control.socket, "/srv/y");
+}
+
+TEST(Sections, NothingIsReachedOverTcpUnlessTold) {
+  EXPECT_EQ(accept(in_top(R"("control": {})")).control.http, std::nullopt);
+  EXPECT_EQ(accept(in_top(R"("control": {"http": "127.0.0.1:9860"})")).control.http,
+            (Endpoint{Ipv4Address(0x7f000001), 9860}));
 }
 
 }  // namespace

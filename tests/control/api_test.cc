@@ -15,14 +15,15 @@ class ApiTest : public testing::Test {
  protected:
   nlohmann::json ask(const std::string& method, const std::string& target, const std::string& body = "") {
     int answers = 0;
-    answer({method, target, body}, gateway_, [&](const Response& response) {
+    answer({method, target, body}, access_, gateway_, [&](const Response& response) {
       ++answers;
       response_ = response;
     });
     EXPECT_EQ(answers, 1);
-    return nlohmann::json::parse(response_.body);
+    return nlohmann::json::parse(response_.body, nullptr, /*allow_exceptions=*/false);
   }
 
+  Access access_ = Access::change;
   test::FakeGateway gateway_;
   Response response_;
 };
@@ -103,6 +104,25 @@ TEST_F(ApiTest, StandbyAndActivate) {
   EXPECT_EQ(ask("POST", "/v1/standby"), nlohmann::json({{"error", "ask another"}}));
   EXPECT_EQ(response_.status, 409);
   EXPECT_EQ(ask("GET", "/v1/status")["standby"], false);
+}
+
+TEST_F(ApiTest, WhoMayOnlyLookChangesNothing) {
+  access_ = Access::read;
+  for (const char* path : {"/v1/reload", "/v1/drain", "/v1/undrain", "/v1/standby", "/v1/activate"}) {
+    EXPECT_THAT(ask("POST", path, R"({"backend": "10.0.0.3"})")["error"], HasSubstr("one can only look")) << path;
+    EXPECT_EQ(response_.status, 403);
+  }
+  EXPECT_EQ(gateway_.reloads_, 0);
+  EXPECT_TRUE(gateway_.changes_.empty());
+  EXPECT_EQ(ask("GET", "/v1/status")["standby"], false);
+  EXPECT_EQ(response_.status, 200);
+}
+
+TEST_F(ApiTest, HeadIsAnsweredAsGet) {
+  EXPECT_EQ(ask("HEAD", "/v1/status")["generation"], 3);
+  EXPECT_EQ(response_.status, 200);
+  ask("HEAD", "/v1/reload");
+  EXPECT_EQ(response_.status, 405);
 }
 
 TEST_F(ApiTest, WhatIsNotThereIsNamed) {

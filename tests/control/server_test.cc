@@ -10,6 +10,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
@@ -22,6 +23,7 @@ namespace vipgate::control {
 namespace {
 
 using Local = boost::asio::local::stream_protocol;
+using Tcp = boost::asio::ip::tcp;
 using testing::HasSubstr;
 using testing::StartsWith;
 
@@ -72,6 +74,73 @@ TEST_F(ServerTest, AnswersCommands) {
   ASSERT_TRUE(response.ok()) << response.status();
   EXPECT_EQ(response->status, 200);
   EXPECT_THAT(response->body, HasSubstr("web: port changed"));
+}
+
+/// The same over TCP.
+class TcpServerTest : public ServerTest {
+ protected:
+  TcpServerTest() {
+    Tcp::acceptor free(client_, {kLoopback, 0});
+    port_ = free.local_endpoint().port();
+  }
+
+  std::string request(const std::string& line, const std::string& host = "127.0.0.1") {
+    Tcp::socket socket(client_);
+    socket.connect({kLoopback, port_});
+    boost::system::error_code ignored;
+    boost::asio::write(socket, boost::asio::buffer(line + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n"), ignored);
+    socket.shutdown(Tcp::socket::shutdown_send, ignored);
+    std::string heard;
+    boost::asio::read(socket, boost::asio::dynamic_buffer(heard), ignored);
+    return heard;
+  }
+
+  const boost::asio::ip::address_v4 kLoopback = boost::asio::ip::address_v4::loopback();
+  std::uint16_t port_ = 0;
+};
+
+TEST_F(TcpServerTest, OneCanLookAndNothingElse) {
+  server_.listen(Endpoint{Ipv4Address(0x7f000001), port_});
+  serve();
+  EXPECT_THAT(request("GET /v1/status"), testing::AllOf(StartsWith("HTTP/1.1 200"), HasSubstr("\"generation\":3")));
+  EXPECT_THAT(request("POST /v1/reload"), StartsWith("HTTP/1.1 403"));
+  EXPECT_EQ(gateway_.reloads_, 0);
+}
+
+TEST_F(TcpServerTest, HeadHasTheLengthAndNoBody) {
+  server_.listen(Endpoint{Ipv4Address(0x7f000001), port_});
+  serve();
+  const std::string whole = request("GET /v1/status");
+  const std::string head = whole.substr(0, whole.find("\r\n\r\n") + 4);
+  EXPECT_EQ(request("HEAD /v1/status"), head);
+  EXPECT_THAT(head, HasSubstr("Content-Length: " + std::to_string(whole.size() - head.size())));
+}
+
+TEST_F(TcpServerTest, ANameThatIsNotThisHostsIsRefused) {
+  server_.listen(Endpoint{Ipv4Address(0x7f000001), port_});
+  serve();
+  const std::string port = ":" + std::to_string(port_);
+  for (const std::string& host : {std::string("localhost"), "localhost" + port, "127.0.0.1" + port}) {
+    EXPECT_THAT(request("GET /v1/status", host), StartsWith("HTTP/1.1 200")) << host;
+  }
+  for (const std::string& host : {std::string(), std::string("evil.example"), "evil.example" + port}) {
+    EXPECT_THAT(request("GET /v1/status", host), StartsWith("HTTP/1.1 421")) << host;
+  }
+}
+
+TEST_F(TcpServerTest, AnAddressThatIsTakenIsTriedAgain) {
+  auto other = std::make_unique<Tcp::acceptor>(client_, Tcp::endpoint(kLoopback, port_));
+  server_.listen(Endpoint{Ipv4Address(0x7f000001), port_});
+  serve();
+  other.reset();
+  for (int i = 0; i < 2000; ++i) {
+    Tcp::socket socket(client_);
+    boost::system::error_code error;
+    socket.connect({kLoopback, port_}, error);
+    if (!error) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  FAIL() << "nobody listens";
 }
 
 TEST_F(ServerTest, SeveralRequestsOnOneConnection) {
