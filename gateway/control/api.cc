@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "control/metrics.h"
 #include "control/status_json.h"
 
 namespace vipgate::control {
@@ -26,6 +27,12 @@ Response success(const Json& body) {
 
 void get_status(const Request&, GatewayControl& gateway, const Respond& respond) {
   gateway.status([respond](const GatewayStatus& status) { respond(success(status_json(status))); });
+}
+
+void get_metrics(const Request&, GatewayControl& gateway, const Respond& respond) {
+  gateway.status([respond](const GatewayStatus& status) {
+    respond({.status = 200, .body = metrics_text(status), .content_type = kMetricsType});
+  });
 }
 
 void reload(const Request&, GatewayControl& gateway, const Respond& respond) {
@@ -97,6 +104,7 @@ constexpr std::array kRoutes{
     Route{"POST", "/v1/undrain", undrain},
     Route{"POST", "/v1/standby", set_standby<true>},
     Route{"POST", "/v1/activate", set_standby<false>},
+    Route{"GET", "/metrics", get_metrics},
 };
 
 }  // namespace

@@ -35,6 +35,7 @@ enum class Access : std::uint8_t { read, change };
 ///   POST /v1/undrain  the same, to have it get flows again
 ///   POST /v1/standby  withdraws all announcements: another gateway is to have the VIPs; {"standby": true}
 ///   POST /v1/activate makes them again; {"standby": false}
+///   GET  /metrics     the same as the status, for Prometheus (metrics.h)
 void answer(const Request& request, Access access, GatewayControl& gateway,
             const std::function<void(Response)>& respond);
 

@@ -195,6 +195,7 @@ absl::Status Gateway::open_flows() {
 
 ReloadResult Gateway::reload() {
   const ReloadResult result = load_and_apply();
+  ++(result.accepted ? reloads_accepted_ : reloads_refused_);
   if (!result.accepted) {
     for (const std::string& line : result.lines) log_error(line);
     log_error("reload refused; the running configuration stays");
@@ -239,6 +240,8 @@ void Gateway::status(std::function<void(const GatewayStatus&)> done) {
           .ruleset = ruleset_,
           .health = health_->reports(),
           .max_flows = path_.max_flows(),
+          .reloads_accepted = reloads_accepted_,
+          .reloads_refused = reloads_refused_,
           .workers = path_.reports()});
   });
 }

@@ -90,6 +90,8 @@ class Gateway final : public GatewayControl, private TakeoverServer::Owner {
   std::optional<DrainList> drained_;
   Rules rules_;  ///< those of the configuration, and what they say about this host
   std::uint32_t generation_ = 1;
+  std::uint64_t reloads_accepted_ = 0;
+  std::uint64_t reloads_refused_ = 0;
   std::shared_ptr<const Ruleset> ruleset_;
   /// Earlier ones, freed here when no worker uses them any more: to free a large one takes longer than packets wait.
   std::vector<std::shared_ptr<const Ruleset>> old_rulesets_;

@@ -26,6 +26,8 @@ struct GatewayStatus {
   std::shared_ptr<const Ruleset> ruleset;  ///< VIPs, services, backends and their states
   HealthReports health;
   std::size_t max_flows = 0;
+  std::uint64_t reloads_accepted = 0;
+  std::uint64_t reloads_refused = 0;
   std::vector<WorkerMonitor::Report> workers;
 };
 

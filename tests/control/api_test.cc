@@ -125,6 +125,13 @@ TEST_F(ApiTest, HeadIsAnsweredAsGet) {
   EXPECT_EQ(response_.status, 405);
 }
 
+TEST_F(ApiTest, MetricsAreText) {
+  ask("GET", "/metrics");
+  EXPECT_EQ(response_.status, 200);
+  EXPECT_THAT(response_.content_type, HasSubstr("text/plain; version=0.0.4"));
+  EXPECT_THAT(response_.body, HasSubstr("\nvipgate_flows 4\n"));
+}
+
 TEST_F(ApiTest, WhatIsNotThereIsNamed) {
   EXPECT_THAT(ask("GET", "/v1/statuses")["error"], HasSubstr("/v1/status"));
   EXPECT_EQ(response_.status, 404);

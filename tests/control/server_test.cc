@@ -103,6 +103,7 @@ TEST_F(TcpServerTest, OneCanLookAndNothingElse) {
   server_.listen(Endpoint{Ipv4Address(0x7f000001), port_});
   serve();
   EXPECT_THAT(request("GET /v1/status"), testing::AllOf(StartsWith("HTTP/1.1 200"), HasSubstr("\"generation\":3")));
+  EXPECT_THAT(request("GET /metrics"), HasSubstr("Content-Type: text/plain"));
   EXPECT_THAT(request("POST /v1/reload"), StartsWith("HTTP/1.1 403"));
   EXPECT_EQ(gateway_.reloads_, 0);
 }
