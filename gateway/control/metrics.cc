@@ -178,6 +178,17 @@ void add_backends(Exposition& out, const GatewayStatus& status) {
   each("backend_unanswered_total", "counter", "SYNs that came again without an answer, and flows that ended so.",
        [](const Place& place) { return place.signs.unanswered; });
 
+  const auto traffic = [&](std::string_view name, std::string_view help, std::uint64_t Traffic::*count) {
+    out.begin(name, "counter", help);
+    for (const Place& place : all) {
+      const std::string rest = place.labels.substr(1);
+      out.add("{direction=\"to_backend\"," + rest, place.signs.to_backend.*count);
+      out.add("{direction=\"from_backend\"," + rest, place.signs.from_backend.*count);
+    }
+  };
+  traffic("backend_packets_total", "Packets forwarded; a super-packet is one.", &Traffic::packets);
+  traffic("backend_bytes_total", "Bytes of these, IP headers included.", &Traffic::bytes);
+
   const auto checked = [&](std::string_view name, std::string_view type, std::string_view help, const auto& add) {
     out.begin(name, type, help);
     for (const Place& place : all) {

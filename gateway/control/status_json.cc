@@ -55,6 +55,10 @@ Json health_json(const HealthReport& report, Time now) {
   return json;
 }
 
+Json traffic_json(const Traffic& traffic) {
+  return {{"packets", traffic.packets}, {"bytes", traffic.bytes}};
+}
+
 Json backend_json(const Backend& backend, const BackendSigns& signs) {
   Json json{{"name", backend.name}, {"address", backend.address.to_string()}};
   if (backend.port) json["port"] = *backend.port;
@@ -64,6 +68,8 @@ Json backend_json(const Backend& backend, const BackendSigns& signs) {
   json["flows_opened"] = signs.opened;
   json["refused"] = signs.refused;
   json["unanswered"] = signs.unanswered;
+  json["to_backend"] = traffic_json(signs.to_backend);
+  json["from_backend"] = traffic_json(signs.from_backend);
   return json;
 }
 

@@ -76,7 +76,9 @@ Json to_json(const Estate& estate) {
   }
   Json signs = Json::array();
   for (const Estate::Signs& one : estate.signs) {
-    signs.push_back({one.vip, one.service, one.backend, one.signs.opened, one.signs.refused, one.signs.unanswered});
+    const auto& [to, from] = std::pair(one.signs.to_backend, one.signs.from_backend);
+    signs.push_back({one.vip, one.service, one.backend, one.signs.opened, one.signs.refused, one.signs.unanswered,
+                     to.packets, to.bytes, from.packets, from.bytes});
   }
   return {{"started", estate.started.time_since_epoch().count()},
           {"generation", estate.generation},
@@ -102,6 +104,9 @@ void from_json(const Json& json, Estate& estate) {
                             .service = one.at(1),
                             .backend = one.at(2),
                             .signs = {.opened = one.at(3), .flows = 0, .refused = one.at(4), .unanswered = one.at(5)}});
+    if (one.size() < 10) continue;  // of a version that did not count these
+    estate.signs.back().signs.to_backend = {.packets = one.at(6), .bytes = one.at(7)};
+    estate.signs.back().signs.from_backend = {.packets = one.at(8), .bytes = one.at(9)};
   }
 }
 

@@ -6,6 +6,14 @@ namespace vipgate {
 
 class Ruleset;
 
+/// Packets that were forwarded, as the TUN carries them: a super-packet is one. Bytes with IP headers.
+struct Traffic {
+  std::uint64_t packets = 0;
+  std::uint64_t bytes = 0;
+
+  bool operator==(const Traffic&) const = default;
+};
+
 /// What the data path has seen of one backend of one service. All but `flows` only grow, also over rulesets of which
 /// each was compiled with the one before it.
 struct BackendSigns {
@@ -13,6 +21,8 @@ struct BackendSigns {
   std::uint64_t flows = 0;       ///< at present: all that are not closed
   std::uint64_t refused = 0;     ///< RSTs that answered a SYN, and ICMP unreachable about what was sent to the backend
   std::uint64_t unanswered = 0;  ///< SYNs that came again without an answer, and flows that ended so
+  Traffic to_backend{};
+  Traffic from_backend{};
 
   bool operator==(const BackendSigns&) const = default;
 };

@@ -92,6 +92,7 @@ struct Verdict {
   std::uint8_t shard = 0;              ///< the owner of the packet's flow
   std::uint16_t service = kNoService;  ///< index into the ruleset's services
   std::uint16_t backend = 0;           ///< index into the service's backends, where there is a service
+  bool is_reply = false;               ///< forwarded back to who opened the flow
 };
 
 }  // namespace vipgate

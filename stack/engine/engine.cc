@@ -59,6 +59,37 @@ void Engine::State::count(const Verdict& verdict) {
   if (verdict.reason != Reason::none) ++counters.reasons[static_cast<std::size_t>(verdict.reason)];
 }
 
+/// What the backends' packets come to. The counters are shared by all workers, so those of a call are added up first.
+void Engine::State::count_traffic(std::span<const Packet> packets, std::span<const Verdict> verdicts) const {
+  struct Sum {
+    std::uint16_t service = Verdict::kNoService;
+    std::uint16_t backend = 0;
+    std::array<Traffic, 2> traffic{};
+  };
+  std::array<Sum, 4> sums;
+  const auto add_up = [&](Sum& sum) {
+    if (sum.service == Verdict::kNoService) return;
+    BackendLoad& load = *rules->service(sum.service).loads[sum.backend];
+    if (sum.traffic[0].packets > 0) load.note_to_backend(sum.traffic[0]);
+    if (sum.traffic[1].packets > 0) load.note_from_backend(sum.traffic[1]);
+    sum = {};
+  };
+  for (std::size_t i = 0; i < packets.size(); ++i) {
+    const Verdict& verdict = verdicts[i];
+    if (verdict.action != Action::forward || verdict.service == Verdict::kNoService) continue;
+    Sum& sum = sums[(std::size_t{verdict.service} + verdict.backend) % sums.size()];
+    if (sum.service != verdict.service || sum.backend != verdict.backend) {
+      add_up(sum);
+      sum.service = verdict.service;
+      sum.backend = verdict.backend;
+    }
+    Traffic& traffic = sum.traffic[verdict.is_reply ? 1 : 0];
+    ++traffic.packets;
+    traffic.bytes += packets[i].bytes.size();
+  }
+  for (Sum& sum : sums) add_up(sum);
+}
+
 Engine::Engine(const EngineOptions& options, std::shared_ptr<const Ruleset> ruleset)
     : state_(std::make_unique<State>(options, std::move(ruleset))) {}
 
@@ -82,6 +113,7 @@ void Engine::process(std::span<Packet> packets, std::span<Verdict> verdicts, Tim
     if (on_the_way[i]) verdicts[i] = state_->decide(state_->transits[i], now, sink);
     state_->count(verdicts[i]);
   }
+  state_->count_traffic(packets, verdicts);
 }
 
 Time Engine::run(Time now, PacketSink& sink) {

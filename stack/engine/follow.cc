@@ -51,7 +51,7 @@ Verdict Engine::State::follow_error(Transit& transit, FlowHit hit) {
     if (BackendLoad* load = backend_load(flow)) load->note_refused();
   }
   translate_error(*transit.packet, transit.view, *transit.quoted, flow, hit.direction);
-  return forward(flow, transit.shard);
+  return forward(flow, transit.shard, hit.direction);
 }
 
 /// A packet of a known flow.
@@ -94,7 +94,7 @@ Verdict Engine::State::follow(Transit& transit, FlowHit hit, Time now, PacketSin
   lower_mss_of(flow, transit);
   const Tuple& other = hit.direction == Direction::original ? flow.reply : flow.original;
   rewrite(*transit.packet, transit.view, other.reversed());
-  return forward(flow, transit.shard);
+  return forward(flow, transit.shard, hit.direction);
 }
 
 /// What a segment of a connection whose SYN was not answered before it says of the backend.

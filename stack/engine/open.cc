@@ -206,7 +206,7 @@ Verdict Engine::State::commit(Transit& transit, FlowRecord& candidate, Time now,
   }
   lower_mss_of(flows[id], transit);
   rewrite(*transit.packet, transit.view, candidate.reply.reversed());
-  return forward(candidate, transit.shard);
+  return forward(candidate, transit.shard, Direction::original);
 }
 
 /// Lets flows give way until so many records are free.

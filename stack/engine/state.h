@@ -117,6 +117,7 @@ struct Engine::State {
 
   Duration flow_timeout(const FlowRecord& flow) const;
   void count(const Verdict& verdict);
+  void count_traffic(std::span<const Packet> packets, std::span<const Verdict> verdicts) const;
   /// What is for this address and no flow's goes on to the host: the policy rules do not bring it back.
   bool is_shared(Ipv4Address address) const { return rules->role_of(address).shared; }
 
@@ -144,8 +145,12 @@ inline Verdict drop(Reason reason, std::uint8_t shard = 0) {
   return {.action = Action::drop, .reason = reason, .shard = shard};
 }
 
-inline Verdict forward(const FlowRecord& flow, std::uint8_t shard) {
-  return {.action = Action::forward, .shard = shard, .service = flow.service, .backend = flow.backend};
+inline Verdict forward(const FlowRecord& flow, std::uint8_t shard, Direction direction) {
+  return {.action = Action::forward,
+          .shard = shard,
+          .service = flow.service,
+          .backend = flow.backend,
+          .is_reply = direction == Direction::reply};
 }
 
 }  // namespace vipgate

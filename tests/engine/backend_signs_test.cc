@@ -20,8 +20,11 @@ using std::chrono::seconds;
 constexpr const char* kClient = "198.51.100.7:40000";
 constexpr const char* kVip = "203.0.113.10:80";
 
+/// Traffic aside.
 BackendSigns signs(const World& world) {
-  return signs_of(*world.ruleset(), 0, 0);
+  BackendSigns signs = signs_of(*world.ruleset(), 0, 0);
+  signs.to_backend = signs.from_backend = {};
+  return signs;
 }
 
 TEST(BackendSigns, AConnectionIsOpenedAndCountsUntilItIsClosed) {
@@ -322,6 +325,42 @@ TEST(BackendSigns, AgreeWithTheRecordsWhileServicesAndBackendsComeAndGo) {
     }
     course.end();
   }
+}
+
+TEST(BackendSigns, TrafficIsCountedByBackendAndDirection) {
+  World world(rules_with(
+      {{.name = "web"}, {.name = "dns", .protocols = {Protocol::udp}, .port = 53, .backends = {"10.0.0.4:53"}}}));
+  Connection connection(world, kClient);
+  ASSERT_TRUE(connection.open());  // SYN and ACK there, SYN/ACK back, of 40 bytes each
+  const BackendSigns web = signs_of(*world.ruleset(), 0, 0);
+  EXPECT_EQ(web.to_backend, (Traffic{.packets = 2, .bytes = 80}));
+  EXPECT_EQ(web.from_backend, (Traffic{.packets = 1, .bytes = 40}));
+  world.send(udp("198.51.100.7:5353", "203.0.113.10:53").payload_of(72));
+  EXPECT_EQ(signs_of(*world.ruleset(), 1, 0).to_backend, (Traffic{.packets = 1, .bytes = 100}));
+  EXPECT_EQ(signs_of(*world.ruleset(), 1, 0).from_backend, Traffic{});
+  world.send(tcp(kClient, "203.0.113.10:81").syn());  // nobody's
+  EXPECT_EQ(signs_of(*world.ruleset(), 0, 0).to_backend.packets, 2U);
+}
+
+TEST(BackendSigns, TrafficOfABatchOverManyBackendsIsCountedWhole) {
+  std::vector<std::string> backends;
+  for (int i = 0; i < 12; ++i) backends.push_back("10.0.1." + std::to_string(i + 1) + ":80");
+  World world(rules_with({{.name = "web", .protocols = {Protocol::udp}, .port = 80, .backends = backends}}));
+  std::vector<WirePacket> packets;
+  for (int i = 0; i < 32; ++i) {
+    packets.push_back(udp("198.51.100.7:" + std::to_string(1000 + i), kVip).payload_of(10).build());
+  }
+  world.send_batch(packets);
+  Traffic sum;
+  std::size_t used = 0;
+  for (std::uint16_t i = 0; i < backends.size(); ++i) {
+    const Traffic one = signs_of(*world.ruleset(), 0, i).to_backend;
+    sum.packets += one.packets;
+    sum.bytes += one.bytes;
+    used += one.packets > 0 ? 1 : 0;
+  }
+  EXPECT_EQ(sum, (Traffic{.packets = 32, .bytes = 32 * 38}));
+  EXPECT_GT(used, 4U);
 }
 
 }  // namespace

@@ -151,6 +151,14 @@ Outcome World::send(WirePacket wire, std::uint32_t worker) {
   return outcome;
 }
 
+void World::send_batch(std::span<WirePacket> packets) {
+  std::vector<Packet> batch;
+  for (WirePacket& packet : packets) batch.push_back(packet.packet());
+  std::vector<Verdict> verdicts(batch.size());
+  Collector collector(sent_);
+  engines_[0]->process(batch, verdicts, now_, collector);
+}
+
 void World::pass_time(Duration duration) {
   // In steps, as timers would come, so that expiry has its turns.
   const Time end = now_ + duration;

@@ -49,6 +49,9 @@ class World {
   Outcome send(WirePacket packet, std::uint32_t worker = 0);
   Outcome send(const PacketBuilder& builder, std::uint32_t worker = 0) { return send(builder.build(), worker); }
 
+  /// At most Engine::kMaxBatch packets at once, at the first worker.
+  void send_batch(std::span<WirePacket> packets);
+
   /// Time goes by; expiry runs.
   void pass_time(Duration duration);
   /// What the engine sent while time went by, since the last call.
@@ -62,6 +65,7 @@ class World {
     bool operator==(const Image&) const = default;
   };
   const FlowMemory& memory() const { return options_.memory; }
+  const Engine& engine(std::uint32_t worker = 0) const { return *engines_[worker]; }
   Image image() const;
   bool is_at(const Image& image) const;
   /// The process is killed, and another, with so many workers, finds this.
