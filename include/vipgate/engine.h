@@ -3,9 +3,12 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 
+#include "vipgate/adoption.h"
 #include "vipgate/packet.h"
 #include "vipgate/rules.h"
 #include "vipgate/time.h"
@@ -16,6 +19,7 @@ namespace vipgate {
 /// The flow space has this many parts, whatever the number of workers. Part of the format of recorded flows.
 inline constexpr std::uint32_t kShards = 64;
 
+struct FlowInfo;
 class Ruleset;  // the compiled form of Rules; immutable, shared by all workers
 
 /// Compiles checked rules: look-up tables by address and port, balancing tables. Takes time; not for the data path.
@@ -27,6 +31,8 @@ std::shared_ptr<const Ruleset> compile(Rules rules, std::uint32_t generation, co
 /// The names behind Verdict::service and Verdict::backend.
 const Service& service_at(const Ruleset& ruleset, std::uint16_t service);
 const Rules& rules_of(const Ruleset& ruleset);
+/// The service that a new flow to this endpoint is for; none: nobody's.
+std::optional<std::uint16_t> find_service(const Ruleset& ruleset, Protocol protocol, const Endpoint& endpoint);
 
 /// Memory for the flows of all shards, of an owner who keeps it alive longer than every engine that uses it. Workers
 /// share it without a lock, since each touches its own shards alone.
@@ -71,14 +77,6 @@ struct Counters {
   bool operator==(const Counters&) const = default;
 };
 
-/// What was found in memory that an earlier process has used.
-struct Adoption {
-  std::size_t flows = 0;   ///< that go on
-  std::size_t broken = 0;  ///< records that were no whole flow: they are gone, and the others stay
-
-  void add(const Adoption& other);
-};
-
 /// The packet engine of one worker. No system call, clock, lock or log; no allocation for packets of known flows. The
 /// same packets, times, rules and seed give the same bytes.
 class Engine {
@@ -91,7 +89,7 @@ class Engine {
   /// Takes over the flows that an earlier process left in the memory of this engine's shards, at whatever moment it was
   /// killed. To be called before the first packet. The flows are held against the ruleset with their next packet, or
   /// within a few calls of run(), the first of which should come at once.
-  Adoption adopt(Time now);
+  Adoption adopt(Time now, Found found = Found::left);
 
   /// The most packets that one call takes.
   static constexpr std::size_t kMaxBatch = 32;
@@ -120,6 +118,16 @@ class Engine {
   const Ruleset& ruleset() const;
   const Counters& counters() const;
   std::size_t flow_count() const;
+
+  /// Shows flows to `each`: those in at most `budget` records, from `from` on, which is 0 at first. Returns where to go
+  /// on, or nullopt after the last. Flows that begin or end meanwhile may be shown or not.
+  std::optional<std::uint64_t> list(std::uint64_t from, std::size_t budget, Time now,
+                                    const std::function<void(const FlowInfo&)>& each) const;
+
+  /// Copies what is known of the packet's flow to `to`, so that another engine with the same seed, after adopt(),
+  /// decides about the packet as this one would. Nothing here changes. `to` is zeroed; it stays so where there is no
+  /// such flow, or it is another worker's.
+  void lend(Packet packet, Time now, const FlowMemory& to) const;
 
  private:
   struct State;

@@ -4,6 +4,8 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "vipgate/address.h"
 #include "vipgate/packet.h"
@@ -13,6 +15,14 @@ namespace vipgate {
 /// One line about a packet: "tcp 198.51.100.7:40000 > 203.0.113.10:80 S seq 1 win 64240 length 0". Broken packets are
 /// described as far as they go.
 std::string describe(std::span<const std::uint8_t> ip_packet);
+
+/// The packet that a line like that describes, with what it leaves out as most packets have it: "tcp A:P > B:P" is a
+/// SYN. TCP, UDP and echo messages; right checksums. `error` is empty, or says what is wrong with the line.
+struct Composed {
+  std::vector<std::uint8_t> bytes;
+  std::string error;
+};
+Composed compose(std::string_view line);
 
 /// Source and destination of a packet, with port 0 where it has none; nothing where it is no whole IPv4 packet.
 struct PacketEndpoints {

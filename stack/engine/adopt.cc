@@ -31,19 +31,22 @@ bool count_at_mapping(FlowTable& flows, const FlowRecord& flow, Time now) {
 
 }  // namespace
 
-Adoption Engine::State::adopt(Shard& shard, Time now) {
+Adoption Engine::State::adopt(Shard& shard, Time now, Found found) {
   FlowTable& flows = shard.flows;
   bool has_egress = false;
-  FlowTable::Adopted adopted = flows.adopt(now, [&](FlowRecord& flow) -> std::optional<Duration> {
-    if (flow.has_extension()) {
-      const HelperRecord* helper = shard.helpers.claim(flow.extension, flow.seal);
-      // Without its record, a control connection would go on with the wrong sequence numbers.
-      if (helper == nullptr || !ftp_is_sound(helper->ftp)) return std::nullopt;
-    }
-    if (flow.kind == FlowKind::mapping) flow.extension = 0;
-    has_egress = has_egress || flow.kind == FlowKind::egress || flow.kind == FlowKind::mapping;
-    return first_look(flow, rules->rules().timeouts);
-  });
+  FlowTable::Adopted adopted = flows.adopt(
+      now,
+      [&](FlowRecord& flow) -> std::optional<Duration> {
+        if (flow.has_extension()) {
+          const HelperRecord* helper = shard.helpers.claim(flow.extension, flow.seal);
+          // Without its record, a control connection would go on with the wrong sequence numbers.
+          if (helper == nullptr || !ftp_is_sound(helper->ftp)) return std::nullopt;
+        }
+        if (flow.kind == FlowKind::mapping) flow.extension = 0;
+        has_egress = has_egress || flow.kind == FlowKind::egress || flow.kind == FlowKind::mapping;
+        return first_look(flow, rules->rules().timeouts);
+      },
+      found);
   shard.helpers.list_free();
   shard.swept = 0;
   shard.round = rules->generation();
@@ -68,10 +71,10 @@ void Adoption::add(const Adoption& other) {
   broken += other.broken;
 }
 
-Adoption Engine::adopt(Time now) {
+Adoption Engine::adopt(Time now, Found found) {
   Adoption sum;
   for (Shard& shard : state_->shards) {
-    sum.add(state_->adopt(shard, now));
+    sum.add(state_->adopt(shard, now, found));
   }
   return sum;
 }

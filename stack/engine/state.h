@@ -18,11 +18,12 @@
 #include "nat/shard.h"
 #include "nat/source_port.h"
 #include "vipgate/engine.h"
+#include "vipgate/flow_info.h"
 #include "wire/packet_view.h"
 
 // The inside of Engine. A packet arrives (arrive.cc), follows its flow (follow.cc) or opens one (open.cc), may be
 // answered (reply.cc), and flows end (end.cc). Control connections have a helper besides (helper.cc). Before the first
-// packet, flows of an earlier process may be adopted (adopt.cc).
+// packet, flows of an earlier process may be adopted (adopt.cc). Whoever looks from outside: look.cc.
 
 namespace vipgate {
 
@@ -91,8 +92,11 @@ struct Engine::State {
   void forget_expectation(std::uint8_t shard, const FlowRecord& control, const HelperRecord& record);
   void dismiss_helper(std::uint8_t shard, const FlowRecord& flow);
 
+  // look.cc
+  FlowInfo info_of(const FlowRecord& flow, std::uint8_t shard, Time now) const;
+
   // adopt.cc
-  Adoption adopt(Shard& shard, Time now);
+  Adoption adopt(Shard& shard, Time now, Found found);
 
   // reply.cc
   Verdict answer_ping(Transit& transit, Time now, PacketSink& sink);

@@ -32,12 +32,12 @@ std::uint32_t seal_of(const FlowRecord& record, const KeyedHash& hash) {
   return static_cast<std::uint32_t>(seal >> 32);
 }
 
-bool make_fit(FlowRecord& record, const KeyedHash& hash, Time now) {
+bool make_fit(FlowRecord& record, const KeyedHash& hash, Time now, Found found) {
   // Behind the seal these can hold nothing else, but for one flaw in 2^32.
   if (record.seal != seal_of(record, hash) || !is_known(record.kind) || !is_known(record.protocol)) return false;
   if (record.protocol == Protocol::tcp) {
     if (!tcp_is_sound(record.tcp)) return false;
-    tcp_make_liberal(record.tcp);
+    if (found == Found::left) tcp_make_liberal(record.tcp);
   }
   record.answered = record.answered != 0 ? 1 : 0;
   record.flow_class = class_of(record);

@@ -5,6 +5,7 @@
 
 #include "flow/flow_record.h"
 #include "flow/hash.h"
+#include "vipgate/adoption.h"
 #include "vipgate/time.h"
 
 // Records in memory that outlives its process: what makes them whole at any moment, and how the next process finds out.
@@ -24,7 +25,7 @@ std::uint32_t seal_of(const FlowRecord& record, const KeyedHash& hash);
 
 /// Judges a record in use that another process left. True: it is a whole flow, and its fields now hold what they may
 /// hold. What depends on rulesets is forgotten, since their numbers were another process's; the last time it was seen
-/// is between the origin and `now`; TCP is tracked liberally until both sides were heard.
-bool make_fit(FlowRecord& record, const KeyedHash& hash, Time now);
+/// is between the origin and `now`; TCP that was left is tracked liberally until both sides were heard.
+bool make_fit(FlowRecord& record, const KeyedHash& hash, Time now, Found found = Found::left);
 
 }  // namespace vipgate

@@ -31,7 +31,7 @@ class FlowTable {
   /// moment. `admit(record)` gives the flow's timeout, or nullopt where it is not to be kept. All costs one pass over
   /// the records. Flows that may give way do so in the order of their records from here on, not of their age.
   template <typename Admit>
-  Adopted adopt(Time now, Admit&& admit) {
+  Adopted adopt(Time now, Admit&& admit, Found found = Found::left) {
     Adopted adopted;
     (void)wheel_.take_due(records_, now);  // empty as yet: it goes to the present
     first_fresh_ = 0;
@@ -39,7 +39,7 @@ class FlowTable {
       FlowRecord& record = records_[id];
       if (record.in_use()) {
         first_fresh_ = std::max(first_fresh_, id + 1);
-        const bool is_whole = make_fit(record, hash_, now) && !find(record.protocol, record.original) &&
+        const bool is_whole = make_fit(record, hash_, now, found) && !find(record.protocol, record.original) &&
                               !find(record.protocol, record.reply);
         if (const auto timeout = is_whole ? admit(record) : std::nullopt) {
           // Spread over the wheel: else all that are long silent would be looked at in one moment, again and again.

@@ -233,6 +233,12 @@ const Service& service_at(const Ruleset& ruleset, std::uint16_t service) {
   return *ruleset.service(service).service;
 }
 
+std::optional<std::uint16_t> find_service(const Ruleset& ruleset, Protocol protocol, const Endpoint& endpoint) {
+  const AddressRole role = ruleset.role_of(endpoint.address);
+  if (!role.is_vip() || role.allocates(endpoint.port) || protocol == Protocol::icmp) return std::nullopt;
+  return ruleset.find_service(role.vip, protocol, endpoint.port);
+}
+
 const Rules& rules_of(const Ruleset& ruleset) {
   return ruleset.rules();
 }
