@@ -1,8 +1,11 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "cli/exit_code.h"
 
@@ -49,6 +52,31 @@ struct StatusCommand {
   bool quiet = false;  ///< only the exit code: whether all VIPs are served, here or if this gateway were active
 };
 ExitCode status(const StatusCommand& command);
+
+struct ExplainCommand {
+  GatewayAddress gateway;
+  std::string packet;        ///< in words, as vipgate/inspect.h's compose() has them; empty: of the capture
+  std::string capture;       ///< empty: none
+  std::uint64_t number = 1;  ///< of the packet in the capture, from 1
+  bool live = false;         ///< by the running gateway's flows and backends; else by the configuration alone
+  bool json = false;
+};
+ExitCode explain(const ExplainCommand& command);
+
+struct FlowsCommand {
+  GatewayAddress gateway;
+  std::vector<std::pair<std::string, std::string>> wanted;  ///< parameters of /v1/flows
+  std::size_t limit = 0;                                    ///< most flows to show; 0: all
+  bool json = false;
+};
+ExitCode flows(const FlowsCommand& command);
+
+struct TopCommand {
+  GatewayAddress gateway;
+  double interval = 1;  ///< seconds
+  bool once = false;    ///< one table, for scripts
+};
+ExitCode top(const TopCommand& command);
 
 struct ReloadCommand {
   GatewayAddress gateway;

@@ -30,6 +30,26 @@ Example:
   tcpdump -i eth0 -w in.pcap host 203.0.113.10
   vipgate replay --config vipgate.json in.pcap --write out.pcap)";
 
+constexpr const char* kExplainFooter =
+    R"(Each step of the packet's way, in order: parsed so, flow found or not, service, client, backend and why this one, what would be sent. Nothing is sent. A packet in words is a SYN unless it says more; the packets before one of a capture are put through first.
+
+Example:
+  vipgate explain "tcp 198.51.100.7:40000 > 203.0.113.10:8080"
+  vipgate explain "udp 198.51.100.7:5353 > 203.0.113.10:53 length 40"
+  vipgate explain "icmp 198.51.100.7 > 203.0.113.10 echo request"
+  vipgate explain --live "tcp 203.0.113.9:40000 > 203.0.113.10:8080 A seq 7"
+  vipgate explain --pcap in.pcap --packet 12)";
+
+constexpr const char* kFlowsFooter = R"(Example:
+  vipgate flows
+  vipgate flows --address 198.51.100.0/24 --state established
+  vipgate flows --service web --json | jq -r .source)";
+
+constexpr const char* kTopFooter = R"(Without a terminal, or with --once, it prints one table.
+
+Example:
+  vipgate top)";
+
 constexpr const char* kReloadFooter =
     R"(All of the file is checked first: a bad one changes nothing, and is reported with exit code 2.
 
@@ -116,6 +136,47 @@ int main(int argc, char** argv) {
   status_app->add_flag("--quiet", status_command.quiet,
                        "Only the exit code: 0 while it serves every VIP, 3 while it could but stands by");
 
+  ExplainCommand explain_command;
+  auto* explain_app = app.add_subcommand("explain", "Say what becomes of a packet, step by step, and why");
+  explain_app->footer(kExplainFooter);
+  add_address(explain_app, explain_command.gateway);
+  explain_app->add_option("PACKET", explain_command.packet, "A packet in words");
+  explain_app->add_option("--pcap", explain_command.capture,
+                          "Capture to take the packet from; - for the standard input");
+  explain_app->add_option("--packet", explain_command.number, "Its number in the capture, from 1")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  explain_app->add_flag("--live", explain_command.live,
+                        "By the running gateway's flows and backends, not by the file alone");
+  explain_app->add_flag("--json", explain_command.json, "As JSON");
+
+  FlowsCommand flows_command;
+  auto* flows_app = app.add_subcommand("flows", "List the running gateway's flows");
+  flows_app->footer(kFlowsFooter);
+  add_address(flows_app, flows_command.gateway);
+  flows_command.wanted = {{"address", ""}, {"port", ""},    {"protocol", ""},
+                          {"service", ""}, {"backend", ""}, {"state", ""}};
+  constexpr const char* kFlowHelp[] = {"Of an address or prefix, at either side",
+                                       "Of a port, at either side",
+                                       "tcp, udp or icmp",
+                                       "Of a service",
+                                       "Of a backend, by name",
+                                       "In a state, such as established, syn_sent, answered"};
+  for (std::size_t i = 0; i < flows_command.wanted.size(); ++i) {
+    flows_app->add_option("--" + flows_command.wanted[i].first, flows_command.wanted[i].second, kFlowHelp[i]);
+  }
+  flows_app->add_option("--limit", flows_command.limit, "No more than so many");
+  flows_app->add_flag("--json", flows_command.json, "A JSON object a line");
+
+  TopCommand top_command;
+  auto* top_app = app.add_subcommand("top", "Watch the running gateway's backends, by what they carry");
+  top_app->footer(kTopFooter);
+  add_address(top_app, top_command.gateway);
+  top_app->add_option("--interval", top_command.interval, "Seconds between two looks")
+      ->capture_default_str()
+      ->check(CLI::Range(0.1, 3600.0));
+  top_app->add_flag("--once", top_command.once, "One table, after one interval");
+
   ReloadCommand reload_command;
   auto* reload_app = app.add_subcommand("reload", "Have the running gateway read its configuration file again");
   reload_app->footer(kReloadFooter);
@@ -164,6 +225,9 @@ int main(int argc, char** argv) {
   if (clean_app->parsed()) return clean(clean_command);
   if (check_app->parsed()) return check(check_command);
   if (status_app->parsed()) return status(status_command);
+  if (explain_app->parsed()) return explain(explain_command);
+  if (flows_app->parsed()) return flows(flows_command);
+  if (top_app->parsed()) return top(top_command);
   if (reload_app->parsed()) return reload(reload_command);
   if (drain_app->parsed()) return drain(drain_command);
   if (undrain_app->parsed()) return drain(undrain_command);

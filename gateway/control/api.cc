@@ -1,14 +1,22 @@
 #include "control/api.h"
 
+#include <algorithm>
 #include <array>
+#include <map>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "control/flows_json.h"
 #include "control/metrics.h"
+#include "control/page.h"
+#include "control/query.h"
 #include "control/status_json.h"
+#include "vipgate/inspect.h"
 
 namespace vipgate::control {
 namespace {
@@ -35,6 +43,10 @@ void get_metrics(const Request&, GatewayControl& gateway, const Respond& respond
   });
 }
 
+void get_page(const Request&, GatewayControl&, const Respond& respond) {
+  respond({.status = 200, .body = std::string(page()), .content_type = kPageType});
+}
+
 void reload(const Request&, GatewayControl& gateway, const Respond& respond) {
   const ReloadResult result = gateway.reload();
   if (result.accepted) return respond(success({{"changes", result.lines}}));
@@ -50,6 +62,8 @@ int http_status_of(const absl::Status& status) {
       return 404;
     case absl::StatusCode::kFailedPrecondition:
       return 409;
+    case absl::StatusCode::kUnavailable:
+      return 503;
     default:
       return 500;
   }
@@ -85,6 +99,48 @@ void undrain(const Request& request, GatewayControl& gateway, const Respond& res
   change_backend(request, respond, [&](const std::string& name) { return gateway.undrain(name); });
 }
 
+/// Empty, and the client is told: the target's parameters cannot be read.
+std::optional<std::map<std::string, std::string>> parameters_of(const Request& request, const Respond& respond) {
+  auto parameters = parse_query(request.target);
+  if (!parameters) respond(failure(400, "the part of the path behind \"?\" is broken, or has a name twice"));
+  return parameters;
+}
+
+void get_flows(const Request& request, GatewayControl& gateway, const Respond& respond) {
+  const auto parameters = parameters_of(request, respond);
+  if (!parameters) return;
+  auto query = flow_query(*parameters);
+  if (!query.ok()) return respond(failure(query.status()));
+  gateway.flows(*std::move(query), [respond](const absl::StatusOr<FlowPage>& page) {
+    respond(page.ok() ? success(flows_json(*page)) : failure(page.status()));
+  });
+}
+
+void get_explanation(const Request& request, GatewayControl& gateway, const Respond& respond) {
+  const auto parameters = parameters_of(request, respond);
+  if (!parameters) return;
+  const auto named = [&](const char* name) {
+    const auto found = parameters->find(name);
+    return found == parameters->end() ? std::string() : found->second;
+  };
+  std::vector<std::uint8_t> packet;
+  if (const std::string hex = named("bytes"); !hex.empty()) {
+    const auto is_digit = [](unsigned char letter) { return absl::ascii_isxdigit(letter); };
+    if (hex.size() % 2 != 0 || !std::all_of(hex.begin(), hex.end(), is_digit)) {
+      return respond(failure(400, "bytes= wants hexadecimal digits, two a byte"));
+    }
+    const std::string bytes = absl::HexStringToBytes(hex);
+    packet.assign(bytes.begin(), bytes.end());
+  } else {
+    Composed composed = compose(named("packet"));
+    if (!composed.error.empty()) return respond(failure(400, composed.error));
+    packet = std::move(composed.bytes);
+  }
+  gateway.explain(std::move(packet), [respond](const absl::StatusOr<Explanation>& explanation) {
+    respond(explanation.ok() ? success(explanation_json(*explanation)) : failure(explanation.status()));
+  });
+}
+
 template <bool standby>
 void set_standby(const Request&, GatewayControl& gateway, const Respond& respond) {
   const absl::Status status = gateway.set_standby(standby);
@@ -99,12 +155,15 @@ struct Route {
 };
 constexpr std::array kRoutes{
     Route{"GET", "/v1/status", get_status},
+    Route{"GET", "/v1/flows", get_flows},
+    Route{"GET", "/v1/explain", get_explanation},
     Route{"POST", "/v1/reload", reload},
     Route{"POST", "/v1/drain", drain},
     Route{"POST", "/v1/undrain", undrain},
     Route{"POST", "/v1/standby", set_standby<true>},
     Route{"POST", "/v1/activate", set_standby<false>},
     Route{"GET", "/metrics", get_metrics},
+    Route{"GET", "/", get_page},
 };
 
 }  // namespace

@@ -30,11 +30,16 @@ enum class Access : std::uint8_t { read, change };
 /// of a second, on the thread of the caller.
 ///
 ///   GET  /v1/status   how the gateway is, its VIPs, services, backends, workers and counters
+///   GET  /v1/flows    flows, a page at a time: ?address=10.0.0.0/8&port=80&protocol=tcp&service=web&backend=a
+///                     &state=established&limit=1000, and &from= with the "next" of the page before
+///   GET  /v1/explain  what would become of ?packet=tcp+198.51.100.7:40000+>+203.0.113.10:80+S, or of an IPv4 packet's
+///                     ?bytes= in hexadecimal digits
 ///   POST /v1/reload   reads the configuration file again; {"changes": [...]}, or 409 and {"error", "details": [...]}
 ///   POST /v1/drain    {"backend": NAME}: it gets no new flow; {"backends": [...]}: those that are meant
 ///   POST /v1/undrain  the same, to have it get flows again
 ///   POST /v1/standby  withdraws all announcements: another gateway is to have the VIPs; {"standby": true}
 ///   POST /v1/activate makes them again; {"standby": false}
+///   GET  /            a page for browsers that shows all this
 ///   GET  /metrics     the same as the status, for Prometheus (metrics.h)
 void answer(const Request& request, Access access, GatewayControl& gateway,
             const std::function<void(Response)>& respond);

@@ -63,6 +63,11 @@ class Session : public std::enable_shared_from_this<Session<Protocol>> {
   /// How long a client may take for a request, or to read its answer.
   static constexpr auto kPatience = std::chrono::seconds(10);
 
+  /// What a browser lets our page do: its own script and style, and requests to us.
+  static constexpr const char* kPolicy =
+      "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:; "
+      "frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
   void read() {
     parser_.emplace();
     parser_->header_limit(kMaxHeader);
@@ -99,6 +104,8 @@ class Session : public std::enable_shared_from_this<Session<Protocol>> {
     response_ = http::response<http::string_body>(static_cast<http::status>(response.status), 11);
     response_.set(http::field::content_type, response.content_type);
     response_.set(http::field::cache_control, "no-store");
+    response_.set("Content-Security-Policy", kPolicy);
+    response_.set("X-Content-Type-Options", "nosniff");
     response_.keep_alive(keep_alive);
     response_.body() = response.body;
     if (response.content_type == Response().content_type) response_.body() += "\n";

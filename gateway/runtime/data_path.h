@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
@@ -84,6 +85,11 @@ class DataPath {
   /// As WorkerMonitor.
   std::vector<std::string> check() { return monitor_->check(WorkerMonitor::Clock::now()); }
   void refresh(std::function<void()> done) { monitor_->refresh(std::move(done)); }
+  /// As Worker::show_engine(). A stuck worker shows nothing, and what it was to call is destroyed at the end.
+  void show_engine(std::size_t worker, std::function<void(const Engine&)> look) {
+    workers_->show_engine(worker, std::move(look));
+  }
+  std::uint64_t seed() const { return storage_->file()->seed(); }
   /// By worker, with what earlier workers in its place have counted.
   std::vector<WorkerMonitor::Report> reports() const;
 

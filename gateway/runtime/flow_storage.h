@@ -27,6 +27,7 @@ class FlowStorage {
   void clear_index();
   /// None where the flows do not outlive the process.
   std::optional<FlowFile>& file() { return file_; }
+  const std::optional<FlowFile>& file() const { return file_; }
 
  private:
   FlowStorage() = default;

@@ -15,6 +15,7 @@
 #include "runtime/config_diff.h"
 #include "runtime/health/down_list.h"
 #include "runtime/log.h"
+#include "runtime/rehearsal.h"
 #include "runtime/thread_priority.h"
 
 namespace vipgate {
@@ -260,6 +261,23 @@ absl::StatusOr<std::vector<std::string>> Gateway::undrain(const std::string& bac
   if (meant.ok()) log_info(absl::StrCat("no longer drained: ", absl::StrJoin(*meant, ", ")));
   publish_rules();
   return meant;
+}
+
+void Gateway::flows(FlowQuery query, std::function<void(absl::StatusOr<FlowPage>)> done) {
+  if (handing_over_) return done(being_taken_over());
+  const auto show = [this](std::size_t worker, auto look) { path_.show_engine(worker, std::move(look)); };
+  std::make_shared<FlowSearch>(context_, path_.workers(), show, std::move(query), std::move(done))->start();
+}
+
+void Gateway::explain(std::vector<std::uint8_t> packet, std::function<void(absl::StatusOr<Explanation>)> done) {
+  if (handing_over_) return done(being_taken_over());
+  Rehearsal::Stage stage{
+      .rules = rules_,
+      .mtu = config_.tun.mtu,
+      .seed = path_.seed(),
+      .workers = path_.workers(),
+      .show_engine = [this](std::size_t worker, auto look) { path_.show_engine(worker, std::move(look)); }};
+  std::make_shared<Rehearsal>(context_, std::move(stage), std::move(packet), std::move(done))->start();
 }
 
 absl::Status Gateway::set_standby(bool standby) {

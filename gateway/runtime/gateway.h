@@ -50,6 +50,8 @@ class Gateway final : public GatewayControl, private TakeoverServer::Owner {
   ReloadResult reload() override;
   absl::StatusOr<std::vector<std::string>> drain(const std::string& backend) override;
   absl::StatusOr<std::vector<std::string>> undrain(const std::string& backend) override;
+  void flows(FlowQuery query, std::function<void(absl::StatusOr<FlowPage>)> done) override;
+  void explain(std::vector<std::uint8_t> packet, std::function<void(absl::StatusOr<Explanation>)> done) override;
   absl::Status set_standby(bool standby) override;
 
  private:

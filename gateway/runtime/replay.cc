@@ -3,19 +3,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/collector.h"
 #include "vipgate/inspect.h"
 
 namespace vipgate {
 namespace {
-
-class Collector final : public PacketSink {
- public:
-  explicit Collector(std::vector<std::vector<std::uint8_t>>& out) : out_(out) {}
-  void send(const Packet& packet) override { out_.emplace_back(packet.bytes.begin(), packet.bytes.end()); }
-
- private:
-  std::vector<std::vector<std::uint8_t>>& out_;
-};
 
 bool is_ours(const Rules& rules, Ipv4Address address) {
   return std::find(rules.masquerade.begin(), rules.masquerade.end(), address) != rules.masquerade.end() ||

@@ -3,11 +3,13 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "device/pcap_file.h"
+#include "runtime/explain.h"
 #include "runtime/flow_storage.h"
 #include "vipgate/engine.h"
 
@@ -40,6 +42,8 @@ class Replay {
   Replay(FlowStorage storage, Rules rules, std::uint32_t mtu, std::uint64_t seed);
 
   ReplayedPacket process(const CapturedPacket& captured);
+  /// In place of process(): what becomes of it, and why.
+  Explanation explain(std::span<const std::uint8_t> ip, Time time) { return vipgate::explain(engine_, ip, mtu_, time); }
   ReplaySummary summary() const;
 
  private:

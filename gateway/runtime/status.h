@@ -9,6 +9,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "runtime/explain.h"
+#include "runtime/flow_search.h"
 #include "runtime/health/health_report.h"
 #include "runtime/worker_monitor.h"
 #include "vipgate/engine.h"
@@ -50,6 +52,10 @@ class GatewayControl {
   /// and what comes back: DrainList.
   virtual absl::StatusOr<std::vector<std::string>> drain(const std::string& backend) = 0;
   virtual absl::StatusOr<std::vector<std::string>> undrain(const std::string& backend) = 0;
+  /// A page of flows, within a second or so; or Unavailable.
+  virtual void flows(FlowQuery query, std::function<void(absl::StatusOr<FlowPage>)> done) = 0;
+  /// What would become of an IPv4 packet if it came now; likewise.
+  virtual void explain(std::vector<std::uint8_t> packet, std::function<void(absl::StatusOr<Explanation>)> done) = 0;
   /// Withdraws all announcements, or makes them again. An error: why not.
   virtual absl::Status set_standby(bool standby) = 0;
 };

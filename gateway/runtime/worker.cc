@@ -150,6 +150,10 @@ void Worker::ask(std::function<void(const WorkerCounters&)> answer) {
   boost::asio::post(context_, [this, answer = std::move(answer)] { answer(counters()); });
 }
 
+void Worker::show_engine(std::function<void(const Engine&)> look) {
+  boost::asio::post(context_, [this, look = std::move(look)] { look(engine_); });
+}
+
 WorkerCounters Worker::counters() const {
   WorkerCounters counters = counters_;
   counters.engine = engine_.counters();

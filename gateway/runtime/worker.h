@@ -79,6 +79,8 @@ class Worker final : private PacketSink {
   void add_queue(TunQueue& queue);
   /// Calls `answer` from the worker's thread.
   void ask(std::function<void(const WorkerCounters&)> answer);
+  /// Shows the engine, from the worker's thread: packets wait meanwhile.
+  void show_engine(std::function<void(const Engine&)> look);
 
   /// To be called when it has stopped, or from the worker's thread.
   WorkerCounters counters() const;

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "device/tun.h"
@@ -39,6 +40,10 @@ class WorkerPool {
   void set_ruleset(const std::shared_ptr<const Ruleset>& ruleset);
   /// Calls `answer` from the worker's thread.
   void ask(std::size_t worker, std::function<void(const WorkerCounters&)> answer);
+  /// As Worker::show_engine().
+  void show_engine(std::size_t worker, std::function<void(const Engine&)> look) {
+    workers_[worker]->show_engine(std::move(look));
+  }
   std::size_t size() const { return workers_.size(); }
 
   /// By worker, to be called after stop().

@@ -87,7 +87,8 @@ TEST_F(ApiTest, DrainWantsABackend) {
 TEST_F(ApiTest, ErrorsHaveTheirStatus) {
   const std::pair<absl::Status, int> cases[] = {{absl::NotFoundError("which?"), 404},
                                                 {absl::FailedPreconditionError("first that"), 409},
-                                                {absl::UnavailableError("disk full"), 500}};
+                                                {absl::UnavailableError("a worker does not answer"), 503},
+                                                {absl::InternalError("disk full"), 500}};
   for (const auto& [status, code] : cases) {
     gateway_.change_result_ = status;
     EXPECT_EQ(ask("POST", "/v1/drain", R"({"backend": "a"})")["error"], std::string(status.message()));
@@ -130,6 +131,68 @@ TEST_F(ApiTest, MetricsAreText) {
   EXPECT_EQ(response_.status, 200);
   EXPECT_THAT(response_.content_type, HasSubstr("text/plain; version=0.0.4"));
   EXPECT_THAT(response_.body, HasSubstr("\nvipgate_flows 4\n"));
+}
+
+TEST_F(ApiTest, FlowsAreAskedForByTheirParameters) {
+  FoundFlow found;
+  found.flow.protocol = Protocol::udp;
+  found.flow.state = "answered";
+  found.flow.source = *Endpoint::parse("198.51.100.7:5353");
+  found.service = "dns";
+  gateway_.flows_result_ = FlowPage{{found}, FlowPosition{1, 77}};
+  const auto page = ask("GET",
+                        "/v1/flows?address=198.51.100.0/24&port=53&protocol=udp&service=dns&backend=a%2Fb"
+                        "&state=answered&limit=50&from=0.9");
+  EXPECT_EQ(response_.status, 200);
+  EXPECT_EQ(page["next"], "1.77");
+  EXPECT_EQ(page["flows"][0]["source"], "198.51.100.7:5353");
+  EXPECT_EQ(page["flows"][0]["service"], "dns");
+  EXPECT_EQ(page["flows"][0]["backend"], nullptr);
+  const FlowQuery& query = gateway_.query_;
+  EXPECT_EQ(query.filter.address, Ipv4Prefix::parse("198.51.100.0/24"));
+  EXPECT_EQ(query.filter.port, 53);
+  EXPECT_EQ(query.filter.protocol, Protocol::udp);
+  EXPECT_EQ(query.filter.backend, "a/b");
+  EXPECT_EQ(query.limit, 50U);
+  EXPECT_EQ(query.from.at, 9U);
+}
+
+TEST_F(ApiTest, WrongParametersOfFlowsAreNamed) {
+  for (const char* wrong : {"address=10.0.0.1/8", "port=x", "port=65536", "protocol=sctp", "limit=0", "limit=10001",
+                            "from=1", "service=", "colour=red"}) {
+    EXPECT_THAT(ask("GET", std::string("/v1/flows?") + wrong)["error"], HasSubstr(wrong));
+    EXPECT_EQ(response_.status, 400) << wrong;
+  }
+  ask("GET", "/v1/flows?port=1&port=2");
+  EXPECT_EQ(response_.status, 400);
+  gateway_.flows_result_ = absl::UnavailableError("worker 1 does not answer");
+  EXPECT_EQ(ask("GET", "/v1/flows")["error"], "worker 1 does not answer");
+  EXPECT_EQ(response_.status, 503);
+}
+
+TEST_F(ApiTest, PacketsAreExplainedInWordsOrBytes) {
+  Explanation explanation;
+  explanation.steps = {{"packet", "as it is"}, {"verdict", "drop, no_service"}};
+  explanation.verdict = {.action = Action::drop, .reason = Reason::no_service};
+  gateway_.explanation_result_ = explanation;
+  const auto body = ask("GET", "/v1/explain?packet=tcp+198.51.100.7:40000+%3E+203.0.113.10:81");
+  EXPECT_EQ(body["reason"], "no_service");
+  EXPECT_EQ(body["steps"][1]["step"], "verdict");
+  EXPECT_EQ(gateway_.packet_.size(), 40U);
+  ask("GET", "/v1/explain?bytes=45000014");
+  EXPECT_EQ(gateway_.packet_, (std::vector<std::uint8_t>{0x45, 0, 0, 0x14}));
+  for (const char* wrong : {"packet=tcp", "", "bytes=450", "bytes=4x"}) {
+    ask("GET", std::string("/v1/explain?") + wrong);
+    EXPECT_EQ(response_.status, 400) << wrong;
+  }
+}
+
+TEST_F(ApiTest, ThePageIsWhole) {
+  access_ = Access::read;
+  ask("GET", "/");
+  EXPECT_EQ(response_.content_type, "text/html; charset=utf-8");
+  EXPECT_THAT(response_.body, testing::StartsWith("<!doctype html>"));
+  EXPECT_THAT(response_.body, testing::EndsWith("</html>\n"));
 }
 
 TEST_F(ApiTest, WhatIsNotThereIsNamed) {

@@ -53,6 +53,15 @@ class FakeGateway final : public GatewayControl {
   absl::StatusOr<std::vector<std::string>> drain(const std::string& backend) override { return change("-", backend); }
   absl::StatusOr<std::vector<std::string>> undrain(const std::string& backend) override { return change("+", backend); }
 
+  void flows(FlowQuery query, std::function<void(absl::StatusOr<FlowPage>)> done) override {
+    query_ = std::move(query);
+    done(flows_result_);
+  }
+  void explain(std::vector<std::uint8_t> packet, std::function<void(absl::StatusOr<Explanation>)> done) override {
+    packet_ = std::move(packet);
+    done(explanation_result_);
+  }
+
   absl::Status set_standby(bool standby) override {
     if (standby_result_.ok()) status_.standby = standby;
     return standby_result_;
@@ -65,6 +74,10 @@ class FakeGateway final : public GatewayControl {
 
   absl::StatusOr<std::vector<std::string>> change_result_ = std::vector<std::string>{"web/a"};
   std::vector<std::string> changes_;
+  FlowQuery query_;
+  absl::StatusOr<FlowPage> flows_result_;
+  std::vector<std::uint8_t> packet_;
+  absl::StatusOr<Explanation> explanation_result_ = Explanation();
   absl::Status standby_result_;
   GatewayStatus status_;
   ReloadResult reload_result_{true, {"web: port changed"}};

@@ -1,0 +1,117 @@
+#include "control/flows_json.h"
+
+#include <chrono>
+#include <cstdint>
+#include <string_view>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "vipgate/inspect.h"
+
+namespace vipgate::control {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kMostFlows = 10000;
+
+double seconds(Duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+const char* name_of(Protocol protocol) {
+  return protocol == Protocol::tcp ? "tcp" : protocol == Protocol::udp ? "udp" : "icmp";
+}
+
+Json text_or_null(const std::string& text) {
+  return text.empty() ? Json() : Json(text);
+}
+
+/// Takes one parameter over; false: it means nothing.
+bool take(const std::string& name, const std::string& value, FlowQuery& query) {
+  FlowFilter& filter = query.filter;
+  std::uint32_t number = 0;
+  if (name == "address") {
+    filter.address = Ipv4Prefix::parse(value);
+    return filter.address.has_value();
+  }
+  if (name == "port") {
+    if (!absl::SimpleAtoi(value, &number) || number > 0xffff) return false;
+    filter.port = static_cast<std::uint16_t>(number);
+    return true;
+  }
+  if (name == "protocol") {
+    for (const Protocol protocol : {Protocol::tcp, Protocol::udp, Protocol::icmp}) {
+      if (value == name_of(protocol)) filter.protocol = protocol;
+    }
+    return filter.protocol.has_value();
+  }
+  if (name == "from") {
+    const auto position = FlowPosition::parse(value);
+    if (position) query.from = *position;
+    return position.has_value();
+  }
+  if (name == "limit") {
+    if (!absl::SimpleAtoi(value, &number) || number == 0 || number > kMostFlows) return false;
+    query.limit = number;
+    return true;
+  }
+  if (name == "service") {
+    filter.service = value;
+  } else if (name == "backend") {
+    filter.backend = value;
+  } else if (name == "state") {
+    filter.state = value;
+  } else {
+    return false;
+  }
+  return !value.empty();
+}
+
+}  // namespace
+
+absl::StatusOr<FlowQuery> flow_query(const std::map<std::string, std::string>& parameters) {
+  FlowQuery query;
+  for (const auto& [name, value] : parameters) {
+    if (take(name, value, query)) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "\"", name, "=", value,
+        "\" is not understood; there are address=10.0.0.0/8, port=80, protocol=tcp, service=web, ",
+        "backend=NAME, state=established, limit=1 to ", kMostFlows, ", and from= with the \"next\" of a page"));
+  }
+  return query;
+}
+
+Json flows_json(const FlowPage& page) {
+  Json flows = Json::array();
+  for (const FoundFlow& found : page.flows) {
+    const FlowInfo& flow = found.flow;
+    flows.push_back({{"protocol", name_of(flow.protocol)},
+                     {"origin", std::string(vipgate::name_of(flow.origin))},
+                     {"state", std::string(flow.state)},
+                     {"service", text_or_null(found.service)},
+                     {"backend", text_or_null(found.backend)},
+                     {"source", flow.source.to_string()},
+                     {"destination", flow.destination.to_string()},
+                     {"translated_source", flow.translated_source.to_string()},
+                     {"translated_destination", flow.translated_destination.to_string()},
+                     {"idle_seconds", seconds(flow.idle)},
+                     {"left_seconds", seconds(flow.left)},
+                     {"shard", flow.shard}});
+  }
+  return {{"flows", std::move(flows)}, {"next", page.next ? Json(page.next->to_string()) : Json()}};
+}
+
+Json explanation_json(const Explanation& explanation) {
+  Json steps = Json::array();
+  for (const ExplainedStep& step : explanation.steps) steps.push_back({{"step", step.step}, {"finding", step.finding}});
+  Json out = Json::array();
+  for (const auto& packet : explanation.out) out.push_back(describe(packet));
+  const Verdict& verdict = explanation.verdict;
+  return {{"steps", std::move(steps)},
+          {"verdict", std::string(vipgate::name_of(verdict.action))},
+          {"reason", verdict.reason == Reason::none ? Json() : Json(std::string(vipgate::name_of(verdict.reason)))},
+          {"out", std::move(out)}};
+}
+
+}  // namespace vipgate::control

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <map>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "absl/status/statusor.h"
+#include "runtime/explain.h"
+#include "runtime/flow_search.h"
+
+namespace vipgate::control {
+
+/// What the parameters of /v1/flows ask for: address, port, protocol, service, backend, state, from, limit.
+absl::StatusOr<FlowQuery> flow_query(const std::map<std::string, std::string>& parameters);
+
+nlohmann::ordered_json flows_json(const FlowPage& page);
+nlohmann::ordered_json explanation_json(const Explanation& explanation);
+
+}  // namespace vipgate::control
