@@ -2,10 +2,11 @@
 # The Debian packages that the scripts here need, by purpose, and how they are installed. Sourced, not run.
 
 packages_build="clang-14 cmake g++ ninja-build pkg-config libabsl-dev libbenchmark-dev libboost1.81-dev libcli11-dev libgmock-dev
-  libgtest-dev libbpf-dev libnl-route-3-dev libpcap-dev liburing-dev nlohmann-json3-dev"
+  libgtest-dev libbpf-dev libnl-route-3-dev libpcap-dev libsystemd-dev liburing-dev nlohmann-json3-dev"
 packages_demo="bind9-dnsutils curl dnsmasq-base iproute2 iputils-ping nginx python3 python3-aiosmtpd tcpdump"
 packages_failover="bird2 nftables"
-packages_test="$packages_demo $packages_failover chromium chromium-driver ethtool frr keepalived lftp netbase prometheus python3-selenium traceroute util-linux valgrind vsftpd"
+packages_test="$packages_demo $packages_failover chromium chromium-driver ethtool frr keepalived lftp lintian man-db netbase prometheus python3-jsonschema python3-selenium traceroute util-linux valgrind vsftpd"
+packages_package="dpkg-dev file gzip"
 packages_bench="$packages_test haproxy iperf3 libnginx-mod-stream python3-matplotlib wrk"
 packages_extended="libclang-rt-14-dev llvm-14"
 

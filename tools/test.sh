@@ -12,7 +12,7 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 
 install=yes
 preset=release
-groups=(build test)
+groups=(build package test)
 for argument in "$@"; do
   case "$argument" in
     --no-install) install=no ;;

@@ -1,6 +1,10 @@
+#include <iostream>
+
 #include <CLI/CLI.hpp>
 
 #include "cli/commands.h"
+#include "cli/manual.h"
+#include "config/schema.h"
 #include "runtime/keeper.h"
 
 namespace {
@@ -49,6 +53,9 @@ constexpr const char* kTopFooter = R"(Without a terminal, or with --once, it pri
 
 Example:
   vipgate top)";
+
+constexpr const char* kSchemaFooter = R"(Example:
+  vipgate schema > /etc/vipgate/schema.json     and in the configuration: "$schema": "schema.json")";
 
 constexpr const char* kReloadFooter =
     R"(All of the file is checked first: a bad one changes nothing, and is reported with exit code 2.
@@ -208,6 +215,14 @@ int main(int argc, char** argv) {
   activate_app->footer(kStandbyFooter);
   add_address(activate_app, activate_command.gateway);
 
+  auto* schema_app = app.add_subcommand("schema", "Print the JSON Schema of the configuration, for editors");
+  schema_app->footer(kSchemaFooter);
+
+  // For the package: what it installs beside the program.
+  auto* manual_app = app.add_subcommand("manual")->group("");
+  std::string manual;
+  manual_app->add_option("PART", manual)->required()->check(CLI::IsMember({"commands", "config", "bash", "zsh"}));
+
   // For the process that Keeper starts; nobody else has the sockets that it needs.
   auto* keep_app = app.add_subcommand("keep")->group("");
 
@@ -219,6 +234,17 @@ int main(int argc, char** argv) {
 
   if (keep_app->parsed()) {
     run_keeper();
+    return kDone;
+  }
+  if (manual_app->parsed()) {
+    std::cout << (manual == "commands" ? commands_page(app)
+                  : manual == "config" ? config_page()
+                  : manual == "bash"   ? bash_completion(app)
+                                       : zsh_completion(app));
+    return kDone;
+  }
+  if (schema_app->parsed()) {
+    std::cout << config_schema();
     return kDone;
   }
   if (run_app->parsed()) return run(run_command);

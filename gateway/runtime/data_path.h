@@ -93,6 +93,8 @@ class DataPath {
   /// By worker, with what earlier workers in its place have counted.
   std::vector<WorkerMonitor::Report> reports() const;
 
+  bool has_stuck_worker() const { return monitor_->has_stuck(); }
+
   void log_totals() const;
 
  private:

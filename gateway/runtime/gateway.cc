@@ -16,6 +16,7 @@
 #include "runtime/health/down_list.h"
 #include "runtime/log.h"
 #include "runtime/rehearsal.h"
+#include "runtime/service_manager.h"
 #include "runtime/thread_priority.h"
 
 namespace vipgate {
@@ -92,6 +93,7 @@ absl::Status Gateway::run(const std::function<absl::Status()>& open_doors) {
     }
   }
   if (!in_charge_) return result_;
+  tell_stopping();
   path_.end();
   kernel_setup_.restore();
   return result_;
@@ -99,7 +101,7 @@ absl::Status Gateway::run(const std::function<absl::Status()>& open_doors) {
 
 absl::Status Gateway::start(const std::function<absl::Status()>& open_doors) {
   // Caught from here on, so that whatever is set up below is also undone.
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) signals_.add(signal);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR2}) signals_.add(signal);
 
   const absl::StatusOr<bool> realtime = wants_realtime(config_.tun.scheduling);
   if (!realtime.ok()) return realtime.status();
@@ -137,6 +139,7 @@ absl::Status Gateway::start(const std::function<absl::Status()>& open_doors) {
   wait_for_signal();
   if (standby_) log_info("standing by: nothing is announced");
   watch();
+  tell_ready();
   log_info(absl::StrCat("ready: ", config_.rules.vips.size(), config_.rules.vips.size() == 1 ? " VIP, " : " VIPs, ",
                         path_.workers(), path_.workers() == 1 ? " worker, " : " workers, ", path_.max_flows(),
                         " flows at most"));
@@ -178,11 +181,22 @@ void Gateway::wait_for_signal() {
     if (signal == SIGHUP) {
       reload();
       wait_for_signal();
+    } else if (signal == SIGUSR2) {
+      upgrade();
+      wait_for_signal();
     } else {
       log_info(signal == SIGTERM ? "ending: SIGTERM" : "ending: SIGINT");
       end(absl::OkStatus());
     }
   });
+}
+
+/// The program may be another one than the one that runs: a package has replaced it.
+void Gateway::upgrade() {
+  if (handing_over_) return;
+  log_info(absl::StrCat("SIGUSR2: ", program_, " is started, to take over"));
+  const absl::Status status = start_successor(program_, options_.config_file);
+  if (!status.ok()) log_error(absl::StrCat(std::string(status.message()), "; this one goes on"));
 }
 
 absl::Status Gateway::open_flows() {
@@ -368,6 +382,7 @@ void Gateway::watch() {
   watch_timer_.async_wait([this](const boost::system::error_code& error) {
     if (error) return;
     for (const std::string& line : path_.check()) log_warning(line);
+    if (!path_.has_stuck_worker()) tell_alive();  // else a restart helps, and costs no flow
     path_.widen();
     free_old_rulesets();
     const auto put_right = kernel_setup_.check();

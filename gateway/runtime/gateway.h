@@ -19,6 +19,7 @@
 #include "runtime/drain_list.h"
 #include "runtime/health/backend_health.h"
 #include "runtime/kernel_setup.h"
+#include "runtime/service_manager.h"
 #include "runtime/status.h"
 #include "runtime/takeover.h"
 
@@ -77,6 +78,7 @@ class Gateway final : public GatewayControl, private TakeoverServer::Owner {
   void bring_back_device(const std::string& why);
   void watch();
   void wait_for_signal();
+  void upgrade();
   void end(absl::Status status);
 
   boost::asio::io_context& context_;
@@ -84,6 +86,7 @@ class Gateway final : public GatewayControl, private TakeoverServer::Owner {
   boost::asio::steady_timer watch_timer_{context_};
 
   Options options_;
+  std::string program_ = own_program();  ///< looked at before somebody replaces it
   bool standby_;
   bool realtime_ = false;  ///< workers have real-time threads
   Config config_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <functional>
@@ -41,6 +42,9 @@ class WorkerMonitor {
     bool stuck = false;
   };
   const std::vector<Report>& reports() const { return reports_; }
+  bool has_stuck() const {
+    return std::any_of(reports_.begin(), reports_.end(), [](const Report& report) { return report.stuck; });
+  }
 
  private:
   void ask_all(Clock::time_point now);
