@@ -25,6 +25,7 @@ class Vipgate:
         self._lab = lab
         self._arguments = arguments
         self._before = before
+        self.program = binary()
         self.end_signal = signal.SIGTERM
         self.config_path = lab.path("vipgate.json")
         self.log_path = lab.path("vipgate.log")
@@ -54,7 +55,7 @@ class Vipgate:
         """Starts and waits until the gateway is ready."""
         with open(self.log_path, "a") as log:
             said = len(self.log())
-            command = [*self._before, binary(), "run", "--config", self.config_path, *self._arguments]
+            command = [*self._before, self.program, "run", "--config", self.config_path, *self._arguments]
             self.process = self._lab.gateway.start(*command, stdin=-3, stdout=log, stderr=log)
         self.wait_for_log(READY, said)
 
