@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
+
 namespace vipgate {
 namespace {
 
@@ -64,15 +66,15 @@ class Ruleset::Predecessors {
 Ruleset::Ruleset(Rules rules, std::uint32_t generation, const Ruleset* previous)
     : rules_(std::move(rules)), generation_(generation) {
   Predecessors predecessors(previous);
-  for (const Ipv4Address address : rules_.masquerade) roles_[address].masquerade = true;
+  for (const Ipv4Address address : rules_.masquerade) roles_.at(address).masquerade = true;
   for (const Egress& egress : rules_.egress) {
     egress_.push_back({egress.from, egress.as, PrefixSet(egress.except)});
-    roles_[egress.as].gives_out_ports = true;
+    roles_.at(egress.as).gives_out_ports = true;
   }
   for (std::size_t i = 0; i < rules_.vips.size(); ++i) {
     const auto vip = static_cast<std::uint16_t>(i);
     if (rules_.vips[i].address != Ipv4Address()) {
-      AddressRole& role = roles_[rules_.vips[i].address];
+      AddressRole& role = roles_.at(rules_.vips[i].address);
       role.vip = vip;
       role.shared = rules_.vips[i].shared;
     }
@@ -105,7 +107,7 @@ void Ruleset::add_service(std::uint16_t vip, const Service& service, Predecessor
 
   if (service.helper != Helper::none) {
     has_helpers_ = true;
-    roles_[rules_.vips[vip].address].gives_out_ports = true;
+    roles_.at(rules_.vips[vip].address).gives_out_ports = true;
   }
   const CompiledService* predecessor = predecessors.find(rules_.vips[vip].address, service.name, index);
   BalanceInput input = BalanceInput::of(service);
@@ -127,7 +129,7 @@ void Ruleset::add_service(std::uint16_t vip, const Service& service, Predecessor
 }
 
 void Ruleset::add_preserve_backend(const Service& service, const Backend& backend) {
-  AddressRole& role = roles_[backend.address];
+  AddressRole& role = roles_.at(backend.address);
   const bool first = !role.preserve_backend;
   role.preserve_backend = true;
   const bool anywhere = service.helper != Helper::none || (service.wildcard && !backend.port);
@@ -182,7 +184,7 @@ std::optional<std::uint16_t> Ruleset::find_service(std::uint16_t vip, Protocol p
   const auto after = std::upper_bound(table.entries.begin(), table.entries.end(), port,
                                       [](std::uint16_t p, const PortEntry& entry) { return p < entry.ports.first; });
   if (after != table.entries.begin() && std::prev(after)->ports.contains(port)) return std::prev(after)->service;
-  const bool given_out = roles_.find(rules_.vips[vip].address)->second.allocates(port);
+  const bool given_out = roles_[rules_.vips[vip].address].allocates(port);
   return given_out ? std::nullopt : table.wildcard;
 }
 

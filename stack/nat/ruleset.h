@@ -6,35 +6,17 @@
 #include <optional>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "flow/tuple.h"
 #include "nat/backend_load.h"
 #include "nat/balancer.h"
 #include "nat/prefix_set.h"
+#include "nat/role_table.h"
 #include "nat/service_load.h"
 #include "vipgate/engine.h"
 #include "vipgate/rules.h"
 #include "vipgate/steering.h"
 
 namespace vipgate {
-
-/// What an address is to the gateway.
-struct AddressRole {
-  static constexpr std::uint16_t kNoVip = 0xffff;
-
-  static constexpr std::uint16_t kEveryPort = 0xffff;
-
-  std::uint16_t vip = kNoVip;     ///< index of the VIP
-  bool shared = false;            ///< a VIP that is this host's own address, too
-  bool masquerade = false;        ///< a source address toward backends: every port is allocated by us
-  bool gives_out_ports = false;   ///< a VIP whose kAllocatedPorts are: to egress flows and data connections
-  bool preserve_backend = false;  ///< a backend that sees its clients' addresses: its packets to them come through us
-  std::uint16_t serving = kEveryPort;  ///< of a preserve backend that has egress too: which list of ports it serves at
-
-  bool is_vip() const { return vip != kNoVip; }
-  bool allocates(std::uint16_t port) const { return masquerade || (gives_out_ports && kAllocatedPorts.contains(port)); }
-  bool is_ours() const { return is_vip() || masquerade; }
-};
 
 /// A service ready for use.
 struct CompiledService {
@@ -67,10 +49,7 @@ class Ruleset {
   const Rules& rules() const { return rules_; }
   std::uint32_t generation() const { return generation_; }
 
-  AddressRole role_of(Ipv4Address address) const {
-    const auto found = roles_.find(address);
-    return found == roles_.end() ? AddressRole{} : found->second;
-  }
+  AddressRole role_of(Ipv4Address address) const { return roles_[address]; }
   /// Whether packets to the address are routed to the TUN: it is one of ours, or an empty one of our subnets.
   bool owns(Ipv4Address address) const;
 
@@ -134,7 +113,7 @@ class Ruleset {
 
   Rules rules_;
   std::uint32_t generation_;
-  absl::flat_hash_map<Ipv4Address, AddressRole> roles_;
+  RoleTable roles_;
   std::vector<VipTables> vip_tables_;
   std::vector<CompiledService> services_;
   std::vector<CompiledEgress> egress_;

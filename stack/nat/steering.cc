@@ -11,12 +11,12 @@ std::vector<SteeredAddress> Ruleset::steered_addresses() const {
   constexpr PortRange kEvery{0, 65535};
   std::vector<SteeredAddress> addresses;
   addresses.reserve(roles_.size());
-  for (const auto& [address, role] : roles_) {
+  roles_.for_each([&](Ipv4Address address, const AddressRole& role) {
     SteeredAddress& steered = addresses.emplace_back(SteeredAddress{.address = address, .is_vip = role.is_vip()});
     if (role.masquerade || role.gives_out_ports) steered.allocates = {role.masquerade ? kEvery : kAllocatedPorts};
-    if (!role.preserve_backend) continue;
+    if (!role.preserve_backend) return;
     steered.serves = role.serving == AddressRole::kEveryPort ? std::vector{kEvery} : serving_[role.serving];
-  }
+  });
   std::sort(addresses.begin(), addresses.end(),
             [](const SteeredAddress& a, const SteeredAddress& b) { return a.address < b.address; });
   return addresses;
