@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <bit>
 #include <cstddef>
-#include <cstring>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 namespace vipgate {
 namespace {
@@ -12,40 +15,38 @@ constexpr std::uint32_t reference_to(FlowId id, Direction direction) {
   return id << 1 | (direction == Direction::reply ? 1U : 0U);
 }
 
-/// The entries of a bucket that have a tag, one after the other. Four tags are compared at a time and without branches:
+/// The entries of a bucket that have a tag, one after the other. All tags are compared at a time and without branches:
 /// which entry it is cannot be foretold.
 class EntriesWith {
  public:
-  EntriesWith(const IndexBucket& bucket, std::uint16_t tag) {
-    const std::uint64_t wanted = tag * kLowest;
-    for (std::size_t word = 0; word < kWords; ++word) {
-      std::uint64_t tags;
-      std::memcpy(&tags, reinterpret_cast<const char*>(&bucket) + word * sizeof tags, sizeof tags);
-      const std::uint64_t differing = tags ^ wanted;
-      // The highest bit of each tag that is the same: adding carries into it from any of the others.
-      const std::uint64_t same = ~(((differing & ~kHighest) + ~kHighest) | differing | ~kHighest);
-      bits_ |= (same >> 15) << word;
-    }
-    bits_ &= kTags;
-  }
+  EntriesWith(const IndexBucket& bucket, std::uint16_t tag) : bits_(same(bucket, tag)) {}
 
   bool done() const { return bits_ == 0; }
-  std::size_t operator*() const {
-    const auto bit = static_cast<std::size_t>(std::countr_zero(bits_));
-    return bit % 16 * 4 + bit / 16;
-  }
+  std::size_t operator*() const { return static_cast<std::size_t>(std::countr_zero(bits_)); }
   void next() { bits_ &= bits_ - 1; }
 
  private:
-  static_assert(std::endian::native == std::endian::little && offsetof(IndexBucket, tags) == 0);
-  static constexpr std::size_t kWords = (IndexBucket::kEntries + 3) / 4;
-  static constexpr std::uint64_t kLowest = 0x0001'0001'0001'0001;
-  static constexpr std::uint64_t kHighest = kLowest << 15;
-  /// The last word has two tags; the rest of it is no tag.
-  static constexpr std::uint64_t kTags = 0x0003'0003'0007'0007;
-  static_assert(IndexBucket::kEntries == 10);
+  static_assert(offsetof(IndexBucket, tags) == 0);
 
-  std::uint64_t bits_ = 0;  ///< bit 16 l + w: tag l of word w
+#ifdef __SSE2__
+  static std::uint32_t same(const IndexBucket& bucket, std::uint16_t tag) {
+    constexpr std::uint32_t kTags = (1U << IndexBucket::kEntries) - 1;  // the second load has references, too
+    static_assert(IndexBucket::kEntries > 8 && IndexBucket::kEntries <= 16);
+    const auto* words = reinterpret_cast<const __m128i*>(&bucket);
+    const __m128i wanted = _mm_set1_epi16(static_cast<std::int16_t>(tag));
+    const __m128i first = _mm_cmpeq_epi16(_mm_load_si128(words), wanted);
+    const __m128i rest = _mm_cmpeq_epi16(_mm_load_si128(words + 1), wanted);
+    return static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(first, rest))) & kTags;
+  }
+#else
+  static std::uint32_t same(const IndexBucket& bucket, std::uint16_t tag) {
+    std::uint32_t bits = 0;
+    for (std::size_t i = 0; i < IndexBucket::kEntries; ++i) bits |= (bucket.tags[i] == tag ? 1U : 0U) << i;
+    return bits;
+  }
+#endif
+
+  std::uint32_t bits_;  ///< by entry
 };
 
 constexpr FlowHit hit_of(std::uint32_t reference) {
