@@ -21,8 +21,7 @@ std::uint16_t checksum_sum(std::span<const std::uint8_t> bytes, std::uint16_t in
     std::memcpy(&word, at, left);
     sum += word;
   }
-  const std::uint16_t swapped = checksum_fold(sum);
-  return checksum_add(static_cast<std::uint16_t>(swapped << 8 | swapped >> 8), initial);
+  return checksum_add(std::rotl(checksum_fold(sum), 8), initial);
 }
 
 std::uint16_t pseudo_header_sum(Ipv4Address source, Ipv4Address destination, Protocol protocol, std::uint32_t length) {

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 #include "vipgate/address.h"
@@ -14,10 +16,11 @@ namespace vipgate {
 
 /// The one's complement sum of 16-bit words that were added up, singly or in pairs, in a wider one.
 constexpr std::uint16_t checksum_fold(std::uint64_t sum) {
-  sum = (sum & 0xffffffff) + (sum >> 32);
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  return static_cast<std::uint16_t>((sum & 0xffff) + (sum >> 16));
+  // A number added to itself with its halves exchanged has in its upper half the sum of both, the carry included.
+  sum += std::rotl(sum, 32);
+  auto half = static_cast<std::uint32_t>(sum >> 32);
+  half += std::rotl(half, 16);
+  return static_cast<std::uint16_t>(half >> 16);
 }
 
 /// Folded sum of `bytes`, an odd last one padded with zero, added to the folded sum `initial`. Not complemented.
@@ -28,8 +31,13 @@ template <std::size_t kSize>
 requires(kSize != std::dynamic_extent && kSize % 4 == 0) std::uint16_t
     checksum_sum(std::span<const std::uint8_t, kSize> bytes) {
   std::uint64_t sum = 0;
-  for (std::size_t at = 0; at < kSize; at += 4) sum += load32(bytes.data() + at);
-  return checksum_fold(sum);
+#pragma GCC unroll 8
+  for (std::size_t at = 0; at < kSize; at += 4) {
+    std::uint32_t word;
+    std::memcpy(&word, bytes.data() + at, sizeof word);
+    sum += word;
+  }
+  return std::rotl(checksum_fold(sum), 8);  // summed in the machine's byte order (RFC 1071 §2 B)
 }
 
 /// Folded sum of the pseudo-header of TCP and UDP (RFC 9293 §3.1, RFC 768). Not complemented. `length`: transport
