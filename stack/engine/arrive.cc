@@ -28,9 +28,9 @@ bool is_land(const PacketView& view) {
 
 /// Fills `transit` unless the way ends here.
 std::optional<Verdict> Engine::State::arrive(Packet& packet, Transit& transit, Time now) {
-  const auto header = parse_ip(packet);
-  if (!header) return drop(header.reason());
-  Ipv4View ip = *header;
+  const PacketView& view = transit.view;
+  const Ipv4View& ip = view.ip;
+  if (const Reason reason = transit.view.parse_ip(packet); reason != Reason::none) return drop(reason);
   if (is_martian(ip.source())) return drop(Reason::martian_source);
   if (is_martian(ip.destination())) return drop(Reason::martian_destination);
   // What we send never comes back this way; whoever uses our addresses as a source is lying (LAND among them). But a
@@ -39,21 +39,19 @@ std::optional<Verdict> Engine::State::arrive(Packet& packet, Transit& transit, T
   if (sender.is_ours() && !sender.shared) return drop(Reason::own_source);
   if (!is_translated(ip.protocol())) return foreign(ip);
   if (ip.is_fragment()) {
-    if (auto verdict = gather(packet, ip, now)) return verdict;
+    if (auto verdict = gather(packet, transit.view.ip, now)) return verdict;
   }
 
-  const auto view = PacketView::parse(packet, ip);
-  if (!view) return drop(view.reason());
+  if (const Reason reason = transit.view.parse_transport(packet); reason != Reason::none) return drop(reason);
   transit.packet = &packet;
-  transit.view = *view;
   transit.reopens = false;
   transit.quoted.reset();
-  transit.protocol = view->protocol;
-  transit.tuple = tuple_of(*view);
+  transit.protocol = view.protocol;
+  transit.tuple = tuple_of(view);
   transit.source = sender;
-  if (sender.shared && is_land(*view)) return drop(Reason::own_source);
-  if (view->protocol == Protocol::icmp && view->icmp.is_error()) {
-    const auto quoted = QuotedPacket::parse(*view);
+  if (sender.shared && is_land(view)) return drop(Reason::own_source);
+  if (view.protocol == Protocol::icmp && view.icmp.is_error()) {
+    const auto quoted = QuotedPacket::parse(view);
     // About a protocol that is not translated, for example: the host may know.
     if (!quoted && is_shared(ip.destination())) return Verdict{.action = Action::pass};
     if (!quoted) return drop(quoted.reason());

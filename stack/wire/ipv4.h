@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 
@@ -33,7 +34,9 @@ inline constexpr std::uint16_t kOffsetMask = 0x1fff;
 /// Length are not part of it.
 class Ipv4View {
  public:
-  static Parsed<Ipv4View> parse(std::span<const std::uint8_t> bytes);
+  static Parsed<Ipv4View> parse(std::span<const std::uint8_t> bytes) { return Parsed<Ipv4View>(bytes); }
+  /// The same in place; it is the view of nothing unless the reason is none.
+  [[nodiscard]] Reason assign(std::span<const std::uint8_t> bytes);
 
   /// For headers quoted in ICMP errors: Total Length may exceed the bytes (RFC 792, "Internet Header + 64 bits").
   static Parsed<Ipv4View> parse_quoted(std::span<const std::uint8_t> bytes);
@@ -61,12 +64,38 @@ class Ipv4View {
   Ipv4View() = default;
 
  private:
+  Reason assign_quoted(std::span<const std::uint8_t> bytes);
   std::uint16_t fragment_field() const { return load16(at_ + ipv4::kFragment); }
 
   const std::uint8_t* at_ = nullptr;
-  std::uint16_t header_length_ = 0;
-  std::uint16_t payload_length_ = 0;
+  std::uint32_t header_length_ = 0;
+  std::uint32_t payload_length_ = 0;
 };
+
+inline Reason Ipv4View::assign_quoted(std::span<const std::uint8_t> bytes) {
+  if (bytes.empty()) return Reason::ip_truncated;
+  if (bytes[ipv4::kVersionLength] >> 4 != 4) return Reason::not_ipv4;
+  if (bytes.size() < ipv4::kMinHeader) return Reason::ip_truncated;
+  const std::size_t header = std::size_t{4} * (bytes[ipv4::kVersionLength] & 15);
+  if (header < ipv4::kMinHeader || header > bytes.size()) return Reason::ip_header_length;
+  const std::size_t total = load16(bytes.data() + ipv4::kTotalLength);
+  if (total < header) return Reason::ip_total_length;
+  at_ = bytes.data();
+  header_length_ = static_cast<std::uint32_t>(header);
+  payload_length_ = static_cast<std::uint32_t>(std::min(total, bytes.size()) - header);
+  return Reason::none;
+}
+
+inline Reason Ipv4View::assign(std::span<const std::uint8_t> bytes) {
+  const Reason reason = assign_quoted(bytes);
+  return reason == Reason::none && total_length() > bytes.size() ? Reason::ip_total_length : reason;
+}
+
+inline Parsed<Ipv4View> Ipv4View::parse_quoted(std::span<const std::uint8_t> bytes) {
+  Ipv4View view;
+  const Reason reason = view.assign_quoted(bytes);
+  return reason == Reason::none ? Parsed<Ipv4View>(view) : reason;
+}
 
 // Setters for a header that was checked. They leave the checksum alone: the caller knows whether it is updated or
 // computed.

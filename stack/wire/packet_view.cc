@@ -13,61 +13,53 @@ bool transport_checksum_is_right(const PacketView& view, std::span<const std::ui
 }
 
 Reason parse_tcp(PacketView& view) {
-  const auto tcp = TcpView::parse(view.ip.payload());
-  if (!tcp) return tcp.reason();
+  const Reason reason = view.tcp.assign(view.ip.payload());
+  if (reason != Reason::none) return reason;
   if (!transport_checksum_is_right(view, view.ip.payload())) return Reason::tcp_checksum;
-  if (tcp->source_port() == 0 || tcp->destination_port() == 0) return Reason::zero_port;
-  view.tcp = *tcp;
-  return Reason::none;
+  const bool has_ports = view.tcp.source_port() != 0 && view.tcp.destination_port() != 0;
+  return has_ports ? Reason::none : Reason::zero_port;
 }
 
 Reason parse_udp(PacketView& view) {
-  const auto udp = UdpView::parse(view.ip.payload());
-  if (!udp) return udp.reason();
-  const bool has_checksum = view.checksum == ChecksumKind::partial || udp->checksum() != udp::kNoChecksum;
-  if (has_checksum && !transport_checksum_is_right(view, view.ip.payload().first(udp->length()))) {
+  const Reason reason = view.udp.assign(view.ip.payload());
+  if (reason != Reason::none) return reason;
+  const bool has_checksum = view.checksum == ChecksumKind::partial || view.udp.checksum() != udp::kNoChecksum;
+  if (has_checksum && !transport_checksum_is_right(view, view.ip.payload().first(view.udp.length()))) {
     return Reason::udp_checksum;
   }
-  if (udp->source_port() == 0 || udp->destination_port() == 0) return Reason::zero_port;
-  view.udp = *udp;
-  return Reason::none;
+  const bool has_ports = view.udp.source_port() != 0 && view.udp.destination_port() != 0;
+  return has_ports ? Reason::none : Reason::zero_port;
 }
 
-Reason parse_icmp(PacketView& view) {
+Reason parse_icmp(PacketView& view, const VirtioHeader& virtio) {
+  const bool offloaded =
+      virtio.gso_type != VirtioHeader::kGsoNone || (virtio.flags & VirtioHeader::kNeedsChecksum) != 0;
+  if (offloaded) return Reason::virtio_header;
   const auto icmp = IcmpView::parse(view.ip.payload());
   if (!icmp) return icmp.reason();
   if (checksum_sum(icmp->bytes()) != 0xffff) return Reason::icmp_checksum;
+  view.checksum = ChecksumKind::complete;
   view.icmp = *icmp;
   return Reason::none;
 }
 
 }  // namespace
 
-Parsed<Ipv4View> parse_ip(Packet& packet) {
-  const auto ip = Ipv4View::parse(packet.bytes);
-  if (!ip) return ip.reason();
-  if (!ip->checksum_is_right()) return Reason::ip_checksum;
-  packet.bytes = packet.bytes.first(ip->total_length());
-  return ip;
+Reason PacketView::parse_ip(Packet& packet) {
+  if (const Reason reason = ip.assign(packet.bytes); reason != Reason::none) return reason;
+  if (!ip.checksum_is_right()) return Reason::ip_checksum;
+  packet.bytes = packet.bytes.first(ip.total_length());
+  return Reason::none;
 }
 
-Parsed<PacketView> PacketView::parse(const Packet& packet, const Ipv4View& ip) {
-  PacketView view;
-  view.ip = ip;
-  view.protocol = static_cast<Protocol>(ip.protocol());
-  if (view.protocol == Protocol::icmp) {
-    if (packet.virtio.gso_type != VirtioHeader::kGsoNone || (packet.virtio.flags & VirtioHeader::kNeedsChecksum) != 0) {
-      return Reason::virtio_header;
-    }
-    const Reason reason = parse_icmp(view);
-    return reason == Reason::none ? Parsed<PacketView>(view) : reason;
-  }
-  if (view.protocol != Protocol::tcp && view.protocol != Protocol::udp) return Reason::unknown_protocol;
-  const auto checksum = checksum_kind(packet.virtio, view.ip);
-  if (!checksum) return checksum.reason();
-  view.checksum = *checksum;
-  const Reason reason = view.protocol == Protocol::tcp ? parse_tcp(view) : parse_udp(view);
-  return reason == Reason::none ? Parsed<PacketView>(view) : reason;
+Reason PacketView::parse_transport(const Packet& packet) {
+  protocol = static_cast<Protocol>(ip.protocol());
+  if (protocol == Protocol::icmp) return parse_icmp(*this, packet.virtio);
+  if (protocol != Protocol::tcp && protocol != Protocol::udp) return Reason::unknown_protocol;
+  const auto kind = checksum_kind(packet.virtio, ip);
+  if (!kind) return kind.reason();
+  checksum = *kind;
+  return protocol == Protocol::tcp ? parse_tcp(*this) : parse_udp(*this);
 }
 
 }  // namespace vipgate

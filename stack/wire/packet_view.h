@@ -10,12 +10,9 @@
 
 namespace vipgate {
 
-/// The IPv4 packet at the beginning of `packet`: version, lengths and header checksum are right. Drops the bytes behind
-/// its total length from `packet`.
-Parsed<Ipv4View> parse_ip(Packet& packet);
-
 /// A whole packet, checked from the version field to the transport checksum. This is the one place where lengths and
-/// checksums of packets from outside are looked at; everything behind it relies on them.
+/// checksums of packets from outside are looked at; everything behind it relies on them. It is filled in place and in
+/// two steps, since fragments have no second one before they are whole.
 struct PacketView {
   Ipv4View ip;
   Protocol protocol = Protocol::tcp;
@@ -24,8 +21,12 @@ struct PacketView {
   UdpView udp;    ///< where protocol is udp
   IcmpView icmp;  ///< where protocol is icmp
 
-  /// `ip` comes from parse_ip() and is no fragment.
-  static Parsed<PacketView> parse(const Packet& packet, const Ipv4View& ip);
+  /// `ip`, of the IPv4 packet at the beginning of `packet`: version, lengths and header checksum are right. Drops the
+  /// bytes behind its total length from `packet`.
+  [[nodiscard]] Reason parse_ip(Packet& packet);
+
+  /// The rest, for an `ip` that is no fragment. `packet` is that of `ip`.
+  [[nodiscard]] Reason parse_transport(const Packet& packet);
 };
 
 }  // namespace vipgate

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstdint>
+#include <span>
+
 #include "vipgate/verdict.h"
 
 namespace vipgate {
@@ -8,6 +11,8 @@ namespace vipgate {
 template <typename View>
 class Parsed {
  public:
+  /// By the view's own assign(), in place: packets are many, and a copy of what was just written waits for it.
+  explicit Parsed(std::span<const std::uint8_t> bytes) : reason_(view_.assign(bytes)) {}
   Parsed(View view) : view_(view) {}          // NOLINT: implicit, so that a parse ends in `return view`
   Parsed(Reason reason) : reason_(reason) {}  // NOLINT: or in `return Reason::…`
 

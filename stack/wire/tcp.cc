@@ -19,18 +19,7 @@ void read_sack(std::span<const std::uint8_t> blocks, TcpOptions& options) {
 
 }  // namespace
 
-Parsed<TcpView> TcpView::parse(std::span<const std::uint8_t> segment) {
-  if (segment.size() < tcp::kMinHeader) return Reason::tcp_truncated;
-  const std::size_t header = std::size_t{4} * (segment[tcp::kDataOffset] >> 4);
-  if (header < tcp::kMinHeader || header > segment.size()) return Reason::tcp_data_offset;
-  TcpView view;
-  view.at_ = segment.data();
-  view.header_length_ = static_cast<std::uint16_t>(header);
-  view.payload_length_ = static_cast<std::uint16_t>(segment.size() - header);
-  return view;
-}
-
-TcpOptions TcpView::options() const {
+TcpOptions TcpView::read_options() const {
   TcpOptions options;
   for_each_option([&](std::uint8_t kind, std::span<const std::uint8_t> value) {
     switch (kind) {
@@ -59,24 +48,6 @@ std::optional<std::size_t> TcpView::mss_offset() const {
     if (kind == tcp::kMaximumSegmentSize && value.size() == 2) offset = static_cast<std::size_t>(value.data() - at_);
   });
   return offset;
-}
-
-bool tcp_flags_are_valid(std::uint8_t flags) {
-  using namespace tcp;
-  switch (flags & ~(kPsh | kEce | kCwr)) {
-    case kSyn:
-    case kSyn | kUrg:
-    case kSyn | kAck:
-    case kRst:
-    case kRst | kAck:
-    case kFin | kAck:
-    case kFin | kAck | kUrg:
-    case kAck:
-    case kAck | kUrg:
-      return true;
-    default:
-      return false;
-  }
 }
 
 const char* tcp::flag_letters(std::uint8_t flags, char (&buffer)[9]) {

@@ -40,6 +40,9 @@ inline constexpr std::uint8_t kSackPermitted = 4;
 inline constexpr std::uint8_t kSack = 5;
 inline constexpr std::uint8_t kTimestamps = 8;
 
+/// No-operation, no-operation, timestamps, ten bytes.
+inline constexpr std::uint32_t kTimestampsAlone = 0x0101080a;
+
 /// RFC 7323 §2.3: a larger shift count is taken as 14.
 inline constexpr std::uint8_t kMaxWindowScale = 14;
 }  // namespace tcp
@@ -55,7 +58,9 @@ struct TcpOptions {
 /// A checked TCP segment: the header with its options lies within the bytes.
 class TcpView {
  public:
-  static Parsed<TcpView> parse(std::span<const std::uint8_t> segment);
+  static Parsed<TcpView> parse(std::span<const std::uint8_t> segment) { return Parsed<TcpView>(segment); }
+  /// The same in place; it is the view of nothing unless the reason is none.
+  [[nodiscard]] Reason assign(std::span<const std::uint8_t> segment);
 
   std::uint16_t source_port() const { return load16(at_ + tcp::kSourcePort); }
   std::uint16_t destination_port() const { return load16(at_ + tcp::kDestinationPort); }
@@ -71,7 +76,15 @@ class TcpView {
   }
   std::uint32_t payload_length() const { return payload_length_; }
 
-  TcpOptions options() const;
+  TcpOptions options() const {
+    const std::span<const std::uint8_t> bytes = option_bytes();
+    if (bytes.empty()) return {};
+    // RFC 7323 appendix A: what all but a few segments have whose connection uses timestamps.
+    if (bytes.size() == 12 && load32(bytes.data()) == tcp::kTimestampsAlone) {
+      return {.window_scale = {}, .sack_permitted = false, .sack_high = {}, .timestamp = load32(bytes.data() + 4)};
+    }
+    return read_options();
+  }
 
   /// Offset, in the segment, of the value of the maximum segment size option (RFC 9293 §3.7.1), two bytes.
   std::optional<std::size_t> mss_offset() const;
@@ -95,13 +108,31 @@ class TcpView {
   TcpView() = default;
 
  private:
+  TcpOptions read_options() const;
+
   const std::uint8_t* at_ = nullptr;
-  std::uint16_t header_length_ = 0;
-  std::uint16_t payload_length_ = 0;
+  std::uint32_t header_length_ = 0;
+  std::uint32_t payload_length_ = 0;
 };
 
+inline Reason TcpView::assign(std::span<const std::uint8_t> segment) {
+  if (segment.size() < tcp::kMinHeader) return Reason::tcp_truncated;
+  const std::size_t header = std::size_t{4} * (segment[tcp::kDataOffset] >> 4);
+  if (header < tcp::kMinHeader || header > segment.size()) return Reason::tcp_data_offset;
+  at_ = segment.data();
+  header_length_ = static_cast<std::uint32_t>(header);
+  payload_length_ = static_cast<std::uint32_t>(segment.size() - header);
+  return Reason::none;
+}
+
 /// Whether the flags are a set that a stack sends: S, SU, SA, R, RA, FA, FAU, A, AU; PSH, ECE, CWR aside.
-bool tcp_flags_are_valid(std::uint8_t flags);
+constexpr bool tcp_flags_are_valid(std::uint8_t flags) {
+  using namespace tcp;
+  constexpr std::uint64_t kSets = 1ULL << kSyn | 1ULL << (kSyn | kUrg) | 1ULL << (kSyn | kAck) | 1ULL << kRst |
+                                  1ULL << (kRst | kAck) | 1ULL << (kFin | kAck) | 1ULL << (kFin | kAck | kUrg) |
+                                  1ULL << kAck | 1ULL << (kAck | kUrg);
+  return (kSets >> (flags & (kFin | kSyn | kRst | kAck | kUrg)) & 1) != 0;
+}
 
 namespace tcp {
 

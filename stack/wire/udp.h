@@ -23,7 +23,9 @@ inline constexpr std::uint16_t kNoChecksum = 0;
 /// A checked UDP datagram: its length covers the header and lies within the bytes.
 class UdpView {
  public:
-  static Parsed<UdpView> parse(std::span<const std::uint8_t> datagram);
+  static Parsed<UdpView> parse(std::span<const std::uint8_t> datagram) { return Parsed<UdpView>(datagram); }
+  /// The same in place; it is the view of nothing unless the reason is none.
+  [[nodiscard]] Reason assign(std::span<const std::uint8_t> datagram);
 
   std::uint16_t source_port() const { return load16(at_ + udp::kSourcePort); }
   std::uint16_t destination_port() const { return load16(at_ + udp::kDestinationPort); }
@@ -36,5 +38,13 @@ class UdpView {
  private:
   const std::uint8_t* at_ = nullptr;
 };
+
+inline Reason UdpView::assign(std::span<const std::uint8_t> datagram) {
+  if (datagram.size() < udp::kHeader) return Reason::udp_truncated;
+  const std::size_t length = load16(datagram.data() + udp::kLength);
+  if (length < udp::kHeader || length > datagram.size()) return Reason::udp_length;
+  at_ = datagram.data();
+  return Reason::none;
+}
 
 }  // namespace vipgate

@@ -3,8 +3,6 @@
 #include "vipgate/inspect.h"
 #include "wire/checksum.h"
 #include "wire/icmp.h"
-#include "wire/tcp.h"
-#include "wire/udp.h"
 
 namespace vipgate {
 namespace {
@@ -29,32 +27,7 @@ std::uint16_t pseudo_sum(const Ipv4View& ip, std::span<const std::uint8_t> trans
                            static_cast<std::uint32_t>(transport.size()));
 }
 
-bool segmentation_fits(std::uint8_t gso_type, std::uint8_t protocol) {
-  if (protocol == number(Protocol::udp)) return gso_type == VirtioHeader::kGsoUdpL4;
-  return (gso_type & ~VirtioHeader::kGsoEcn) == VirtioHeader::kGsoTcpV4;
-}
-
 }  // namespace
-
-std::size_t checksum_field_offset(Protocol protocol) {
-  return protocol == Protocol::tcp ? tcp::kChecksum : udp::kChecksum;
-}
-
-Parsed<ChecksumKind> checksum_kind(const VirtioHeader& virtio, const Ipv4View& ip) {
-  const bool partial = (virtio.flags & VirtioHeader::kNeedsChecksum) != 0;
-  const bool segmented = virtio.gso_type != VirtioHeader::kGsoNone;
-  if (segmented && (!segmentation_fits(virtio.gso_type, ip.protocol()) || !partial || virtio.gso_size == 0)) {
-    return Reason::virtio_header;
-  }
-  if (!partial) {
-    return (virtio.flags & VirtioHeader::kDataValid) != 0 ? ChecksumKind::verified : ChecksumKind::complete;
-  }
-  if (virtio.checksum_start != ip.header_length() ||
-      virtio.checksum_offset != checksum_field_offset(static_cast<Protocol>(ip.protocol()))) {
-    return Reason::virtio_header;
-  }
-  return ChecksumKind::partial;
-}
 
 VirtioHeader partial_checksum_header(const Ipv4View& ip) {
   VirtioHeader virtio;

@@ -6,8 +6,10 @@ namespace vipgate::test {
 
 /// Both steps of parsing, for a packet that is no fragment.
 inline Parsed<PacketView> parse_packet(Packet& packet) {
-  const auto ip = parse_ip(packet);
-  return ip ? PacketView::parse(packet, *ip) : ip.reason();
+  PacketView view;
+  Reason reason = view.parse_ip(packet);
+  if (reason == Reason::none) reason = view.parse_transport(packet);
+  return reason == Reason::none ? Parsed<PacketView>(view) : reason;
 }
 
 }  // namespace vipgate::test
