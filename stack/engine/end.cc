@@ -8,9 +8,8 @@
 
 namespace vipgate {
 
-/// Whether the present rules allow the flow. From then on they count it.
-bool Engine::State::is_allowed(FlowRecord& flow) const {
-  if (flow.generation == rules->generation()) return true;
+/// is_allowed() for a flow that other rules have allowed last.
+bool Engine::State::is_allowed_anew(FlowRecord& flow) const {
   BackendLoad* const load_before = backend_load(flow);
   if (!revalidate(*rules, flow)) return false;
   if (is_counted(flow) && flow.flow_class == FlowClass::live) rules->load().add(flow.service, client_hash(flow));

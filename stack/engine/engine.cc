@@ -20,6 +20,46 @@ constexpr std::int64_t kAnswerBurst = 1000;
 constexpr std::size_t kExpiryPerRun = 4096;
 constexpr std::size_t kSweepPerRun = 4096;
 
+/// What the backends' packets of a call come to. Their counters are shared by all workers, so these are added up first.
+class TrafficSums {
+ public:
+  explicit TrafficSums(const Ruleset& rules) : rules_(rules) {}
+  ~TrafficSums() {
+    for (const Sum& sum : sums_) hand_in(sum);
+  }
+  TrafficSums(const TrafficSums&) = delete;
+  TrafficSums& operator=(const TrafficSums&) = delete;
+
+  void add(const Verdict& verdict, std::size_t bytes) {
+    if (verdict.action != Action::forward || verdict.service == Verdict::kNoService) return;
+    Sum& sum = sums_[(std::size_t{verdict.service} + verdict.backend) % sums_.size()];
+    if (sum.service != verdict.service || sum.backend != verdict.backend) {
+      hand_in(sum);
+      sum = {.service = verdict.service, .backend = verdict.backend, .traffic = {}};
+    }
+    Traffic& traffic = sum.traffic[verdict.is_reply ? 1 : 0];
+    ++traffic.packets;
+    traffic.bytes += bytes;
+  }
+
+ private:
+  struct Sum {
+    std::uint16_t service = Verdict::kNoService;
+    std::uint16_t backend = 0;
+    std::array<Traffic, 2> traffic{};
+  };
+
+  void hand_in(const Sum& sum) const {
+    if (sum.service == Verdict::kNoService) return;
+    BackendLoad& load = *rules_.service(sum.service).loads[sum.backend];
+    if (sum.traffic[0].packets > 0) load.note_to_backend(sum.traffic[0]);
+    if (sum.traffic[1].packets > 0) load.note_from_backend(sum.traffic[1]);
+  }
+
+  const Ruleset& rules_;
+  std::array<Sum, 4> sums_;
+};
+
 }  // namespace
 
 void Counters::add(const Counters& other) {
@@ -45,6 +85,7 @@ Engine::State::State(const EngineOptions& engine_options, std::shared_ptr<const 
     const ShardMemory memory = memory_of_shard(options.memory, shard);
     shards.push_back(
         {FlowTable(memory.records, memory.index, KeyedHash(options.seed)), Reassembly(), HelperPool(memory.helpers)});
+    shard_by_number[shard] = &shards.back();
   }
 }
 
@@ -52,42 +93,6 @@ Duration Engine::State::flow_timeout(const FlowRecord& flow) const {
   const bool has_service = flow.service != Verdict::kNoService;
   const auto idle = has_service ? rules->service(flow.service).service->idle_timeout : std::nullopt;
   return timeout_of(flow, rules->rules().timeouts, idle);
-}
-
-void Engine::State::count(const Verdict& verdict) {
-  ++counters.actions[static_cast<std::size_t>(verdict.action)];
-  if (verdict.reason != Reason::none) ++counters.reasons[static_cast<std::size_t>(verdict.reason)];
-}
-
-/// What the backends' packets come to. The counters are shared by all workers, so those of a call are added up first.
-void Engine::State::count_traffic(std::span<const Packet> packets, std::span<const Verdict> verdicts) const {
-  struct Sum {
-    std::uint16_t service = Verdict::kNoService;
-    std::uint16_t backend = 0;
-    std::array<Traffic, 2> traffic{};
-  };
-  std::array<Sum, 4> sums;
-  const auto add_up = [&](Sum& sum) {
-    if (sum.service == Verdict::kNoService) return;
-    BackendLoad& load = *rules->service(sum.service).loads[sum.backend];
-    if (sum.traffic[0].packets > 0) load.note_to_backend(sum.traffic[0]);
-    if (sum.traffic[1].packets > 0) load.note_from_backend(sum.traffic[1]);
-    sum = {};
-  };
-  for (std::size_t i = 0; i < packets.size(); ++i) {
-    const Verdict& verdict = verdicts[i];
-    if (verdict.action != Action::forward || verdict.service == Verdict::kNoService) continue;
-    Sum& sum = sums[(std::size_t{verdict.service} + verdict.backend) % sums.size()];
-    if (sum.service != verdict.service || sum.backend != verdict.backend) {
-      add_up(sum);
-      sum.service = verdict.service;
-      sum.backend = verdict.backend;
-    }
-    Traffic& traffic = sum.traffic[verdict.is_reply ? 1 : 0];
-    ++traffic.packets;
-    traffic.bytes += packets[i].bytes.size();
-  }
-  for (Sum& sum : sums) add_up(sum);
 }
 
 Engine::Engine(const EngineOptions& options, std::shared_ptr<const Ruleset> ruleset)
@@ -109,11 +114,12 @@ void Engine::process(std::span<Packet> packets, std::span<Verdict> verdicts, Tim
   for (std::size_t i = 0; i < packets.size(); ++i) {
     if (on_the_way[i]) state_->look_ahead(state_->transits[i]);
   }
+  TrafficSums traffic(*state_->rules);
   for (std::size_t i = 0; i < packets.size(); ++i) {
     if (on_the_way[i]) verdicts[i] = state_->decide(state_->transits[i], now, sink);
     state_->count(verdicts[i]);
+    traffic.add(verdicts[i], packets[i].bytes.size());
   }
-  state_->count_traffic(packets, verdicts);
 }
 
 Time Engine::run(Time now, PacketSink& sink) {

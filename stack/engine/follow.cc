@@ -67,7 +67,7 @@ Verdict Engine::State::follow(Transit& transit, FlowHit hit, Time now, PacketSin
   TcpOutcome outcome = TcpOutcome::accept;
   if (flow.protocol == Protocol::tcp) {
     TcpSegment segment = TcpSegment::of(transit.view.tcp);
-    if (const HelperRecord* helper = helper_of(transit.shard, flow)) ftp_restore(helper->ftp, hit.direction, segment);
+    if (flow.has_extension()) ftp_restore(helper_of(transit.shard, flow)->ftp, hit.direction, segment);
     const bool unanswered = flow.tcp.state == TcpState::syn_sent;
     const TcpResult result = tcp_track(flow.tcp, hit.direction, segment);
     if (result.outcome == TcpOutcome::invalid) return drop(result.reason, transit.shard);
@@ -89,9 +89,11 @@ Verdict Engine::State::follow(Transit& transit, FlowHit hit, Time now, PacketSin
     end(transit.shard, hit.id);
     return drop(objection, transit.shard);
   }
-  const Reason wait = help(transit, flow, hit.direction, outcome, now);
-  if (wait != Reason::none) return drop(wait, transit.shard);
-  lower_mss_of(flow, transit);
+  if (flow.has_extension()) {
+    const Reason wait = help(transit, flow, hit.direction, outcome, now);
+    if (wait != Reason::none) return drop(wait, transit.shard);
+  }
+  if (transit.protocol == Protocol::tcp && transit.view.tcp.has(tcp::kSyn)) lower_mss_of(flow, transit);
   const Tuple& other = hit.direction == Direction::original ? flow.reply : flow.original;
   rewrite(*transit.packet, transit.view, other.reversed());
   return forward(flow, transit.shard, hit.direction);
@@ -136,8 +138,9 @@ Reason Engine::State::reclassify(const Transit& transit, FlowHit hit) {
   return Reason::none;
 }
 
+/// Of a SYN or SYN/ACK.
 void Engine::State::lower_mss_of(const FlowRecord& flow, Transit& transit) const {
-  if (flow.protocol != Protocol::tcp || flow.kind != FlowKind::service || !transit.view.tcp.has(tcp::kSyn)) return;
+  if (flow.kind != FlowKind::service) return;
   const Service& service = *rules->service(flow.service).service;
   const std::uint16_t margin = service.helper == Helper::none ? 0 : kFtpGrowth;
   if (!service.mss && margin == 0) return;

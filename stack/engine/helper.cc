@@ -84,10 +84,9 @@ bool Engine::State::summon_helper(const Transit& transit, FlowRecord& flow, Dire
   return true;
 }
 
-/// Lets the helper read and edit a segment that the tracker let pass. Returns what objects.
+/// Lets the helper read and edit a segment, of a flow that has one, that the tracker let pass. Returns what objects.
 Reason Engine::State::help(Transit& transit, const FlowRecord& flow, Direction direction, TcpOutcome outcome,
                            Time now) {
-  if (!flow.has_extension()) return Reason::none;
   HelperPool& helpers = shard_at(transit.shard).helpers;
   HelperRecord& record = helpers.draft(flow.extension);
   const FtpNames names{.client = flow.original.source, .vip = flow.original.destination, .backend = flow.reply.source};

@@ -204,7 +204,7 @@ Verdict Engine::State::commit(Transit& transit, FlowRecord& candidate, Time now,
     load->note_opened();
     load->add_flow();
   }
-  lower_mss_of(flows[id], transit);
+  if (transit.protocol == Protocol::tcp && transit.view.tcp.has(tcp::kSyn)) lower_mss_of(flows[id], transit);
   rewrite(*transit.packet, transit.view, candidate.reply.reversed());
   return forward(candidate, transit.shard, Direction::original);
 }

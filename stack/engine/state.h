@@ -106,7 +106,9 @@ struct Engine::State {
   bool reset_both(std::uint8_t shard, const FlowRecord& flow, PacketSink& sink);
 
   // end.cc
-  bool is_allowed(FlowRecord& flow) const;
+  /// Whether the present rules allow the flow. From then on they count it.
+  bool is_allowed(FlowRecord& flow) const { return flow.generation == rules->generation() || is_allowed_anew(flow); }
+  bool is_allowed_anew(FlowRecord& flow) const;
   bool is_counted(const FlowRecord& flow) const;
   std::uint64_t client_hash(const FlowRecord& flow) const;
   void end(std::uint8_t shard, FlowId id);
@@ -120,24 +122,27 @@ struct Engine::State {
   BackendLoad* backend_load(const FlowRecord& flow) const;
 
   Duration flow_timeout(const FlowRecord& flow) const;
-  void count(const Verdict& verdict);
-  void count_traffic(std::span<const Packet> packets, std::span<const Verdict> verdicts) const;
+  void count(const Verdict& verdict) {
+    ++counters.actions[static_cast<std::size_t>(verdict.action)];
+    if (verdict.reason != Reason::none) ++counters.reasons[static_cast<std::size_t>(verdict.reason)];
+  }
   /// What is for this address and no flow's goes on to the host: the policy rules do not bring it back.
   bool is_shared(Ipv4Address address) const { return rules->role_of(address).shared; }
 
-  bool owns(std::uint8_t shard) const { return shard % options.workers == options.worker; }
-  Shard& shard_at(std::uint8_t shard) { return shards[shard / options.workers]; }
-  const Shard& shard_at(std::uint8_t shard) const { return shards[shard / options.workers]; }
-  FlowTable& flows_of(std::uint8_t shard) { return shards[shard / options.workers].flows; }
-  const FlowTable& flows_of(std::uint8_t shard) const { return shards[shard / options.workers].flows; }
+  bool owns(std::uint8_t shard) const { return shard_by_number[shard] != nullptr; }
+  Shard& shard_at(std::uint8_t shard) { return *shard_by_number[shard]; }
+  const Shard& shard_at(std::uint8_t shard) const { return *shard_by_number[shard]; }
+  FlowTable& flows_of(std::uint8_t shard) { return shard_at(shard).flows; }
+  const FlowTable& flows_of(std::uint8_t shard) const { return shard_at(shard).flows; }
 
   EngineOptions options;
   std::shared_ptr<const Ruleset> rules;
   std::vector<std::shared_ptr<const Ruleset>> older_rules;  ///< that flows may still be counted in, by generation
   Sharding sharding;
   KeyedHash port_hash;
-  std::vector<Shard> shards;  ///< worker, worker + workers, …
-  std::size_t sweeping = 0;   ///< the place in `shards` of the one that is held against the rules next
+  std::vector<Shard> shards;                      ///< worker, worker + workers, …; they stay where they are
+  std::array<Shard*, kShards> shard_by_number{};  ///< nullptr: another worker's
+  std::size_t sweeping = 0;  ///< the place in `shards` of the one that is held against the rules next
   RateLimiter answers;
   std::array<Transit, kMaxBatch> transits;  ///< of the packets of the present call
   std::array<std::uint8_t, kAnswerBufferSize> answer_buffer{};

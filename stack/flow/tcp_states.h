@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <string_view>
 
-#include "flow/direction.h"
 #include "vipgate/rules.h"
 #include "vipgate/time.h"
 
@@ -28,26 +27,8 @@ inline constexpr std::size_t kTcpStateCount = 10;
 
 std::string_view name_of(TcpState state);  ///< as in the enum: "syn_sent"
 
-/// What a segment is to the state machine.
-enum class TcpKind : std::uint8_t { syn, syn_ack, fin, ack, rst };
-inline constexpr std::size_t kTcpKindCount = 5;
-
-/// What the state machine makes of a segment that is in the window.
-struct TcpStep {
-  enum class What : std::uint8_t {
-    go,       ///< to `next`, which may be where we are
-    ignore,   ///< may belong to a connection that we know less of than its ends do: pass it, believe nothing
-    reopen,   ///< a SYN after the end: begins another connection
-    invalid,  ///< no TCP sends it here
-  };
-  What what = What::invalid;
-  TcpState next = TcpState::none;
-};
-
 /// How long a connection is kept in a state when nothing more is heard of it.
 Duration tcp_timeout(TcpState state, const Timeouts& timeouts);
-
-TcpStep tcp_step(Direction direction, TcpKind kind, TcpState state);
 
 /// The connection is over: TIME_WAIT or CLOSE. Its record may go to a new flow.
 constexpr bool tcp_is_closed(TcpState state) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "flow/tcp_steps.h"
 #include "flow/tcp_window.h"
 
 // How connections open, close and break off. Which segments belong to them at all, and why: flow/tcp_window.h.
@@ -283,10 +284,6 @@ TcpResult track_data(TcpTrack& track, Direction direction, TcpKind kind, const T
 }
 
 }  // namespace
-
-TcpSegment TcpSegment::of(const TcpView& view) {
-  return {view.sequence(), view.acknowledgement(), view.window(), view.flags(), view.payload_length(), view.options()};
-}
 
 bool tcp_may_open(const TcpSegment& segment) {
   return tcp_flags_are_valid(segment.flags) && kind_of(segment) == TcpKind::syn;

@@ -24,7 +24,10 @@ struct TcpSegment {
   std::uint32_t payload_length = 0;
   TcpOptions options;
 
-  static TcpSegment of(const TcpView& view);
+  static TcpSegment of(const TcpView& view) {
+    return {view.sequence(), view.acknowledgement(), view.window(),
+            view.flags(),    view.payload_length(),  view.options()};
+  }
 
   bool has(std::uint8_t flag) const { return (flags & flag) != 0; }
   /// The sequence number after the last one used; SYN and FIN count as one each (RFC 9293 §3.4).

@@ -22,24 +22,6 @@ void rewrite_checksum(std::uint8_t* field, const PacketView& view, const Checksu
 
 }  // namespace
 
-Tuple tuple_of(const PacketView& view) {
-  Tuple tuple{view.ip.source(), view.ip.destination(), 0, 0};
-  switch (view.protocol) {
-    case Protocol::tcp:
-      tuple.source_port = view.tcp.source_port();
-      tuple.destination_port = view.tcp.destination_port();
-      break;
-    case Protocol::udp:
-      tuple.source_port = view.udp.source_port();
-      tuple.destination_port = view.udp.destination_port();
-      break;
-    case Protocol::icmp:
-      tuple.source_port = tuple.destination_port = view.icmp.id();
-      break;
-  }
-  return tuple;
-}
-
 void rewrite(Packet& packet, const PacketView& view, const Tuple& to) {
   std::uint8_t* ip = packet.bytes.data();
   std::uint8_t* transport = ip + view.ip.header_length();

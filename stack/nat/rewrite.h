@@ -7,7 +7,15 @@
 namespace vipgate {
 
 /// The tuple that a packet bears: addresses and ports, or the identifier of an ICMP query on both sides.
-Tuple tuple_of(const PacketView& view);
+inline Tuple tuple_of(const PacketView& view) {
+  if (view.protocol == Protocol::icmp) {
+    return {view.ip.source(), view.ip.destination(), view.icmp.id(), view.icmp.id()};
+  }
+  static_assert(tcp::kSourcePort == udp::kSourcePort && tcp::kDestinationPort == udp::kDestinationPort);
+  const std::uint8_t* transport = view.ip.payload().data();
+  return {view.ip.source(), view.ip.destination(), load16(transport + tcp::kSourcePort),
+          load16(transport + tcp::kDestinationPort)};
+}
 
 /// Gives the packet another tuple, in place, and keeps its checksums as right or wrong as they were (RFC 1624 equation
 /// 3): the IPv4 header's by the addresses, a complete transport checksum by addresses and ports, a partial one by the
