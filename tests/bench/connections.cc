@@ -43,6 +43,15 @@ Rules rules(SourceMode source, std::size_t backends) {
   return all;
 }
 
+/// The gateway has its memory before the first packet comes (posix_fallocate).
+FlowStorage storage_for(std::size_t flows) {
+  FlowStorage storage = *FlowStorage::allocate((flows * 5 / 4 / kShards + kSlack) * kShards);
+  for (const auto bytes : {storage.memory().records, storage.memory().index}) {
+    std::memset(bytes.data(), 0, bytes.size());
+  }
+  return storage;
+}
+
 void put(std::uint8_t* at, std::uint32_t value) {
   for (int shift = 24; shift >= 0; shift -= 8) *at++ = static_cast<std::uint8_t>(value >> shift);
 }
@@ -77,7 +86,7 @@ std::size_t Batch::process(Engine& engine) {
 }
 
 Connections::Connections(std::size_t flows, SourceMode source, std::size_t backends)
-    : storage_(*FlowStorage::allocate((flows * 5 / 4 / kShards + kSlack) * kShards)),
+    : storage_(storage_for(flows)),
       engine_({.worker = 0, .workers = 1, .seed = 1, .memory = storage_.memory()}, compile(rules(source, backends), 1)),
       syn_(PacketBuilder(Protocol::tcp, client(0), kVip).syn().seq(999).win(65535).build()),
       syn_ack_(PacketBuilder(Protocol::tcp, kBackend, client(0)).syn().seq(4999).ack(1000).win(65535).build()),
