@@ -83,16 +83,17 @@ std::string_view name_of(Action action);
 std::string_view name_of(Reason reason);   ///< as in the enum: "tcp_window"
 std::string_view describe(Reason reason);  ///< a few words for people
 
-/// The outcome for one packet.
+/// The outcome for one packet. Eight bytes, which a register holds.
 struct Verdict {
   static constexpr std::uint16_t kNoService = 0xffff;
 
   Action action = Action::drop;
   Reason reason = Reason::none;        ///< set for drop, and for a reply that rejects
   std::uint8_t shard = 0;              ///< the owner of the packet's flow
+  bool is_reply = false;               ///< forwarded back to who opened the flow
   std::uint16_t service = kNoService;  ///< index into the ruleset's services
   std::uint16_t backend = 0;           ///< index into the service's backends, where there is a service
-  bool is_reply = false;               ///< forwarded back to who opened the flow
 };
+static_assert(sizeof(Verdict) == 8);
 
 }  // namespace vipgate

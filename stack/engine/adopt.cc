@@ -17,7 +17,7 @@ bool count_at_mapping(FlowTable& flows, const FlowRecord& flow, Time now) {
   const Endpoint host = flow.original.source_endpoint();
   const Endpoint outside = flow.reply.destination_endpoint();
   if (const auto known = flows.find(flow.protocol, mapping_of(host))) {
-    FlowRecord& mapping = flows[known->id];
+    FlowRecord& mapping = flows[known.id];
     if (mapping.reply != mapping_at(outside)) return false;
     ++mapping.extension;
     return true;

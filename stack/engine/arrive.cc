@@ -12,6 +12,9 @@ bool is_martian(Ipv4Address address) {
   return first_octet == 0 || first_octet == 127 || first_octet >= 224;
 }
 
+/// As arrive() and gather() mean it.
+constexpr Verdict kGoesOn{.action = Action::forward};
+
 bool is_translated(std::uint8_t protocol) {
   const auto number = static_cast<Protocol>(protocol);
   return number == Protocol::tcp || number == Protocol::udp || number == Protocol::icmp;
@@ -27,7 +30,7 @@ bool is_land(const PacketView& view) {
 }  // namespace
 
 /// Fills `transit` unless the way ends here.
-std::optional<Verdict> Engine::State::arrive(Packet& packet, Transit& transit, Time now) {
+Verdict Engine::State::arrive(Packet& packet, Transit& transit, Time now) {
   const PacketView& view = transit.view;
   const Ipv4View& ip = view.ip;
   if (const Reason reason = transit.view.parse_ip(packet); reason != Reason::none) return drop(reason);
@@ -39,7 +42,8 @@ std::optional<Verdict> Engine::State::arrive(Packet& packet, Transit& transit, T
   if (sender.is_ours() && !sender.shared) return drop(Reason::own_source);
   if (!is_translated(ip.protocol())) return foreign(ip);
   if (ip.is_fragment()) {
-    if (auto verdict = gather(packet, transit.view.ip, now)) return verdict;
+    const Verdict verdict = gather(packet, transit.view.ip, now);
+    if (verdict.action != Action::forward) return verdict;
   }
 
   if (const Reason reason = transit.view.parse_transport(packet); reason != Reason::none) return drop(reason);
@@ -67,11 +71,11 @@ std::optional<Verdict> Engine::State::arrive(Packet& packet, Transit& transit, T
   const FlowTable& flows = flows_of(transit.shard);
   transit.hash = flows.hash_of(transit.protocol, transit.tuple);
   flows.prefetch(transit.hash);
-  return std::nullopt;
+  return kGoesOn;
 }
 
 /// Keeps a fragment, or, when it is the last that was missing, makes `packet` and `ip` the whole datagram.
-std::optional<Verdict> Engine::State::gather(Packet& packet, Ipv4View& ip, Time now) {
+Verdict Engine::State::gather(Packet& packet, Ipv4View& ip, Time now) {
   const std::uint8_t shard = sharding.of_fragment(ip);
   if (!owns(shard)) return Verdict{.action = Action::hand_off, .shard = shard};
   const auto result = shard_at(shard).fragments.add(ip, now);
@@ -80,7 +84,7 @@ std::optional<Verdict> Engine::State::gather(Packet& packet, Ipv4View& ip, Time 
   handed_out_datagrams = true;
   packet = *result.whole;
   ip = *Ipv4View::parse(packet.bytes);
-  return std::nullopt;
+  return kGoesOn;
 }
 
 /// A packet of a protocol that is not translated. What the policy rules brought here along with flows of ours goes on

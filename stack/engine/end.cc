@@ -59,7 +59,7 @@ void Engine::State::end(std::uint8_t shard, FlowId id) {
   if (flow.kind == FlowKind::egress) {
     // RFC 4787 REQ-1 asks for a mapping while it has sessions; RFC 7857 §4 for its end with the last.
     if (const auto mapping = flows.find(flow.protocol, mapping_of(flow.original.source_endpoint()))) {
-      if (--flows[mapping->id].extension == 0) flows.erase(mapping->id);
+      if (--flows[mapping.id].extension == 0) flows.erase(mapping.id);
     }
   }
   flows.erase(id);

@@ -105,18 +105,16 @@ void Engine::process(std::span<Packet> packets, std::span<Verdict> verdicts, Tim
     for (Shard& shard : state_->shards) shard.fragments.release();
     state_->handed_out_datagrams = false;
   }
-  std::array<bool, kMaxBatch> on_the_way;
+  const auto goes_on = [&](std::size_t i) { return verdicts[i].action == Action::forward; };
   for (std::size_t i = 0; i < packets.size(); ++i) {
-    const auto verdict = state_->arrive(packets[i], state_->transits[i], now);
-    on_the_way[i] = !verdict;
-    if (verdict) verdicts[i] = *verdict;
+    verdicts[i] = state_->arrive(packets[i], state_->transits[i], now);
   }
   for (std::size_t i = 0; i < packets.size(); ++i) {
-    if (on_the_way[i]) state_->look_ahead(state_->transits[i]);
+    if (goes_on(i)) state_->look_ahead(state_->transits[i]);
   }
   TrafficSums traffic(*state_->rules);
   for (std::size_t i = 0; i < packets.size(); ++i) {
-    if (on_the_way[i]) verdicts[i] = state_->decide(state_->transits[i], now, sink);
+    if (goes_on(i)) verdicts[i] = state_->decide(state_->transits[i], now, sink);
     state_->count(verdicts[i]);
     traffic.add(verdicts[i], packets[i].bytes.size());
   }

@@ -32,8 +32,8 @@ Verdict Engine::State::decide(Transit& transit, Time now, PacketSink& sink) {
     return begin(transit, now, sink);
   }
   const auto hit = flows.find(transit.protocol, transit.tuple, transit.hash, transit.probably);
-  if (transit.quoted) return hit ? follow_error(transit, *hit) : stray(transit, Reason::icmp_embedded);
-  return hit ? follow(transit, *hit, now, sink) : begin(transit, now, sink);
+  if (transit.quoted) return hit ? follow_error(transit, hit) : stray(transit, Reason::icmp_embedded);
+  return hit ? follow(transit, hit, now, sink) : begin(transit, now, sink);
 }
 
 /// An ICMP error about a packet of a known flow. It neither refreshes nor ends the flow (RFC 5508 REQ-6, RFC 5382

@@ -105,8 +105,8 @@ void Engine::State::forget_expectation(std::uint8_t shard, const FlowRecord& con
   FlowTable& flows = flows_of(shard);
   const auto hit = flows.find(Protocol::tcp, record.expected);
   if (!hit) return;
-  const FlowRecord& expectation = flows[hit->id];
-  if (expectation.kind == FlowKind::expectation && expectation.extension == control.seal) flows.erase(hit->id);
+  const FlowRecord& expectation = flows[hit.id];
+  if (expectation.kind == FlowKind::expectation && expectation.extension == control.seal) flows.erase(hit.id);
 }
 
 /// Gives back the record of a flow that ends.

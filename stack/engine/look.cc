@@ -100,18 +100,18 @@ void Engine::lend(Packet packet, Time now, const FlowMemory& to) const {
   const auto ip = Ipv4View::parse(packet.bytes);
   if (!ip || ip->is_fragment()) return;
   Transit transit;
-  if (state_->arrive(packet, transit, now)) return;
+  if (state_->arrive(packet, transit, now).action != Action::forward) return;
   const FlowTable& flows = state_->flows_of(transit.shard);
   const ShardMemory own = memory_of_shard(state_->options.memory, transit.shard);
   const ShardMemory theirs = memory_of_shard(to, transit.shard);
   const auto hit = flows.find(transit.protocol, transit.tuple);
-  if (hit) copy_record(flows[hit->id], own, theirs);
+  if (hit) copy_record(flows[hit.id], own, theirs);
   if (const auto expected = flows.find(transit.protocol, expectation_of(transit.tuple))) {
-    copy_record(flows[expected->id], own, theirs);
+    copy_record(flows[expected.id], own, theirs);
   }
-  if (hit && flows[hit->id].kind == FlowKind::egress) {
-    const auto mapping = flows.find(transit.protocol, mapping_of(flows[hit->id].original.source_endpoint()));
-    if (mapping) copy_record(flows[mapping->id], own, theirs);
+  if (hit && flows[hit.id].kind == FlowKind::egress) {
+    const auto mapping = flows.find(transit.protocol, mapping_of(flows[hit.id].original.source_endpoint()));
+    if (mapping) copy_record(flows[mapping.id], own, theirs);
   }
 }
 

@@ -133,7 +133,7 @@ FlowRecord* Engine::State::acquire_mapping(const Transit& transit, Ipv4Address v
   FlowTable& flows = flows_of(transit.shard);
   const Endpoint host = transit.tuple.source_endpoint();
   if (const auto known = flows.find(transit.protocol, mapping_of(host))) {
-    FlowRecord& mapping = flows[known->id];
+    FlowRecord& mapping = flows[known.id];
     if (mapping.reply.destination == vip) return &mapping;
     // The rules name another VIP now. The flows on the old one have ended or will: revalidation sees to it.
     return nullptr;
@@ -148,12 +148,12 @@ FlowRecord* Engine::State::acquire_mapping(const Transit& transit, Ipv4Address v
 std::optional<Verdict> Engine::State::open_expected(Transit& transit, Time now, PacketSink& sink) {
   FlowTable& flows = flows_of(transit.shard);
   const auto hit = flows.find(Protocol::tcp, expectation_of(transit.tuple));
-  if (!hit || flows[hit->id].kind != FlowKind::expectation) return std::nullopt;
-  if (!is_allowed(flows[hit->id])) {
-    end(transit.shard, hit->id);
+  if (!hit || flows[hit.id].kind != FlowKind::expectation) return std::nullopt;
+  if (!is_allowed(flows[hit.id])) {
+    end(transit.shard, hit.id);
     return std::nullopt;
   }
-  const FlowRecord expected = flows[hit->id];
+  const FlowRecord expected = flows[hit.id];
   const TcpSegment segment = TcpSegment::of(transit.view.tcp);
   if (!tcp_may_open(segment)) return drop(Reason::no_flow, transit.shard);
 
@@ -184,7 +184,7 @@ std::optional<Verdict> Engine::State::open_expected(Transit& transit, Time now, 
     candidate.reply = {target.address, vip, target.port, *port};
   }
   // One connection fulfils it.
-  if (const auto still = flows.find(Protocol::tcp, expected.original)) end(transit.shard, still->id);
+  if (const auto still = flows.find(Protocol::tcp, expected.original)) end(transit.shard, still.id);
   return commit(transit, candidate, now, sink);
 }
 
@@ -195,7 +195,7 @@ Verdict Engine::State::commit(Transit& transit, FlowRecord& candidate, Time now,
   candidate.flow_class = class_of(candidate);
   candidate.last_seen = now;
   if (transit.reopens) {
-    if (const auto old = flows.find(candidate.protocol, candidate.original)) end(transit.shard, old->id);
+    if (const auto old = flows.find(candidate.protocol, candidate.original)) end(transit.shard, old.id);
   }
   if (!make_room(transit.shard, 1)) return refuse(transit, Reason::table_full, now, sink);
   const FlowId id = flows.insert(candidate, flow_timeout(candidate));

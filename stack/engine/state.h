@@ -57,9 +57,9 @@ struct Shard {
 struct Engine::State {
   State(const EngineOptions& engine_options, std::shared_ptr<const Ruleset> first_ruleset);
 
-  // arrive.cc. Each returns a verdict where the way ends there.
-  std::optional<Verdict> arrive(Packet& packet, Transit& transit, Time now);
-  std::optional<Verdict> gather(Packet& packet, Ipv4View& ip, Time now);
+  // arrive.cc. Action::forward: the packet goes on to decide(); with any other verdict its way ends.
+  Verdict arrive(Packet& packet, Transit& transit, Time now);
+  Verdict gather(Packet& packet, Ipv4View& ip, Time now);
   Verdict foreign(const Ipv4View& ip) const;
 
   // follow.cc
@@ -157,9 +157,9 @@ inline Verdict drop(Reason reason, std::uint8_t shard = 0) {
 inline Verdict forward(const FlowRecord& flow, std::uint8_t shard, Direction direction) {
   return {.action = Action::forward,
           .shard = shard,
+          .is_reply = direction == Direction::reply,
           .service = flow.service,
-          .backend = flow.backend,
-          .is_reply = direction == Direction::reply};
+          .backend = flow.backend};
 }
 
 }  // namespace vipgate

@@ -72,9 +72,8 @@ FlowHit FlowIndex::look_ahead(std::uint64_t hash) const {
   return hit;
 }
 
-std::optional<FlowHit> FlowIndex::find(Protocol protocol, const Tuple& tuple, std::uint64_t hash,
-                                       FlowHit probably) const {
-  if (probably.id != kNoFlow && is(probably, protocol, tuple)) return probably;
+FlowHit FlowIndex::find(Protocol protocol, const Tuple& tuple, std::uint64_t hash, FlowHit probably) const {
+  if (probably && is(probably, protocol, tuple)) return probably;
   auto [bucket, tag] = place_of(hash);
   for (std::size_t looked_at = 0; looked_at < buckets_.size(); ++looked_at, bucket = next(bucket)) {
     const IndexBucket& here = buckets_[bucket];
@@ -84,7 +83,7 @@ std::optional<FlowHit> FlowIndex::find(Protocol protocol, const Tuple& tuple, st
     }
     if (here.passed_on == 0) break;
   }
-  return std::nullopt;
+  return {};
 }
 
 void FlowIndex::insert(FlowId id, Direction direction) {

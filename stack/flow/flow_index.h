@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 
 #include "flow/direction.h"
@@ -11,10 +10,13 @@
 
 namespace vipgate {
 
-/// Where a tuple was found: the flow, and in which direction of it the tuple runs.
+/// Where a tuple was found, if it was: the flow, and in which direction of it the tuple runs. Eight bytes, which a
+/// register holds.
 struct FlowHit {
   FlowId id = kNoFlow;
   Direction direction = Direction::original;
+
+  explicit operator bool() const { return id != kNoFlow; }
 };
 
 /// One cache line of the index. An entry is a 16-bit tag of the hash and a reference (flow id and direction).
@@ -40,7 +42,7 @@ class FlowIndex {
   FlowIndex(std::span<IndexBucket> buckets, std::span<const FlowRecord> records, KeyedHash hash)
       : buckets_(buckets), records_(records), hash_(hash) {}
 
-  std::optional<FlowHit> find(Protocol protocol, const Tuple& tuple) const {
+  FlowHit find(Protocol protocol, const Tuple& tuple) const {
     return find(protocol, tuple, hash_(protocol, tuple), {});
   }
 
@@ -51,7 +53,7 @@ class FlowIndex {
   /// Looks into the bucket and fetches the record that is meant unless tags collide; kNoFlow where no tag fits.
   FlowHit look_ahead(std::uint64_t hash) const;
   /// `probably`: what look_ahead() said, or nothing.
-  std::optional<FlowHit> find(Protocol protocol, const Tuple& tuple, std::uint64_t hash, FlowHit probably) const;
+  FlowHit find(Protocol protocol, const Tuple& tuple, std::uint64_t hash, FlowHit probably) const;
 
   void insert(FlowId id, Direction direction);
   void erase(FlowId id, Direction direction);

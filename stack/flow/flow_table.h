@@ -56,12 +56,12 @@ class FlowTable {
     return adopted;
   }
 
-  std::optional<FlowHit> find(Protocol protocol, const Tuple& tuple) const { return index_.find(protocol, tuple); }
+  FlowHit find(Protocol protocol, const Tuple& tuple) const { return index_.find(protocol, tuple); }
   // In steps, as FlowIndex has them.
   std::uint64_t hash_of(Protocol protocol, const Tuple& tuple) const { return hash_(protocol, tuple); }
   void prefetch(std::uint64_t hash) const { index_.prefetch(hash); }
   FlowHit look_ahead(std::uint64_t hash) const { return index_.look_ahead(hash); }
-  std::optional<FlowHit> find(Protocol protocol, const Tuple& tuple, std::uint64_t hash, FlowHit probably) const {
+  FlowHit find(Protocol protocol, const Tuple& tuple, std::uint64_t hash, FlowHit probably) const {
     return index_.find(protocol, tuple, hash, probably);
   }
 

@@ -99,7 +99,7 @@ enum class TcpOutcome : std::uint8_t {
   invalid,  ///< to be dropped, for `TcpResult::reason`. Nothing changed
 };
 
-struct TcpResult {
+struct alignas(4) TcpResult {
   TcpOutcome outcome = TcpOutcome::accept;
   Reason reason = Reason::none;  ///< set for `invalid`
   bool refresh = false;          ///< the flow's deadline becomes now + tcp_timeout()

@@ -66,7 +66,7 @@ bool try_port(std::uint16_t port, const SourceRequest& request, const FlowTable&
   const Tuple reply{request.backend.address, request.source, request.backend.port, port};
   const auto holder = flows.find(request.protocol, reply);
   if (!holder) return true;
-  if (gives_up_port(flows[holder->id], request, now)) fallback.offer(port, holder->id, flows[holder->id]);
+  if (gives_up_port(flows[holder.id], request, now)) fallback.offer(port, holder.id, flows[holder.id]);
   return false;
 }
 

@@ -168,11 +168,11 @@ class FlowTableAgainstModel : public ::testing::TestWithParam<Case> {
     ASSERT_EQ(original.has_value(), model_.has(number));
     ASSERT_EQ(reply.has_value(), model_.has(number));
     if (!original) return;
-    ASSERT_EQ(original->id, model_[number].id);
-    ASSERT_EQ(original->direction, Direction::original);
-    ASSERT_EQ(reply->id, model_[number].id);
-    ASSERT_EQ(reply->direction, Direction::reply);
-    ASSERT_EQ(table_[original->id].flow_class, model_[number].flow_class);
+    ASSERT_EQ(original.id, model_[number].id);
+    ASSERT_EQ(original.direction, Direction::original);
+    ASSERT_EQ(reply.id, model_[number].id);
+    ASSERT_EQ(reply.direction, Direction::reply);
+    ASSERT_EQ(table_[original.id].flow_class, model_[number].flow_class);
   }
 
   void pass_time() {
