@@ -70,9 +70,14 @@ class Page(case.Case):
                 def text(name):
                     return page.find_element("id", name).text
 
+                # In one call: between two, the page may draw itself anew.
                 def rows():
-                    return {row.get_attribute("data-backend"): row.get_attribute("data-state")
-                            for row in page.find_elements("css selector", "tr[data-backend]")}
+                    return page.execute_script("return Object.fromEntries(Array.from(document.querySelectorAll('tr[data-backend]'),"
+                                               " row => [row.dataset.backend, row.dataset.state]))")
+
+                def colour(name):
+                    return page.execute_script("return getComputedStyle(document.querySelector(`tr[data-backend='${arguments[0]}']"
+                                               " .state`)).color", name)
 
                 names = [f"web/{HOST2}:8080", f"web/{HOST3}:8080"]
                 self.wait_for("both backends up", lambda: rows() == dict.fromkeys(names, "up"))
@@ -89,8 +94,7 @@ class Page(case.Case):
                 gateway.command("undrain", HOST3)
                 lab.hosts[HOST2].ip("link set eth0 down")
                 self.wait_for("the dead backend", lambda: rows()[names[0]] == "down")
-                label = page.find_element("css selector", f"tr[data-backend='{names[0]}'] .state")
-                self.assertIn("rgb(179, 38, 30)", label.value_of_css_property("color").replace("rgba", "rgb").replace(", 1)", ")"))
+                self.assertEqual(colour(names[0]), "rgb(179, 38, 30)")
                 self.assertIn(f"web/{HOST2}:8080 is down, was up", text("news"))
 
                 page.find_element("name", "service").send_keys("web")
