@@ -4,19 +4,22 @@
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../tools"))
 
-from lab import case, config, servers
+from lab import REPOSITORY, case, config, servers
 from lab.lab import HOSTS, VIP, Lab
 from lab.namespace import stop
 
 HTTP, PROMETHEUS = "127.0.0.1:9860", "127.0.0.1:9090"
 REQUESTS = 30
 PATIENCE = 30  # seconds until a scrape must have come
+DASHBOARD = os.path.join(REPOSITORY, "tools/grafana/vipgate.json")
+VARIABLES = {"$__rate_interval": "10s", "$instance": ".*", "$vip": ".*", "$service": ".*"}  # of the dashboard, as Grafana replaces them
 
 
 def settings():
@@ -42,6 +45,15 @@ class Prometheus:
     def __exit__(self, *_):
         stop(self._process)
 
+    def results(self, query):
+        """[{"metric": labels, "value": [time, text]}]; none while it does not answer."""
+        said = self._lab.gateway.run("curl", "-sS", "-G", f"http://{PROMETHEUS}/api/v1/query", "--data-urlencode", f"query={query}",
+                                     check=False).stdout
+        answer = json.loads(said) if said.startswith("{") else {"status": "success", "data": {"result": []}}
+        if answer["status"] != "success":
+            raise AssertionError(f"{query}: {answer['error']}")
+        return answer["data"]["result"]
+
     def wait_for(self, query, value):
         """Until the query's first result is that value."""
         deadline = time.monotonic() + PATIENCE
@@ -50,10 +62,18 @@ class Prometheus:
             if time.monotonic() > deadline:
                 raise AssertionError(f"{query} is {found}, not {value}")
             time.sleep(0.2)
-            said = self._lab.gateway.run("curl", "-sS", "-G", f"http://{PROMETHEUS}/api/v1/query", "--data-urlencode",
-                                         f"query={query}", check=False).stdout
-            results = json.loads(said)["data"]["result"] if said.startswith("{") else []
+            results = self.results(query)
             found = float(results[0]["value"][1]) if results else None
+
+
+def queries():
+    """[(panel, expression, legend)] of the dashboard, variables replaced."""
+    with open(DASHBOARD) as file:
+        panels = json.load(file)["panels"]
+    found = [(panel["title"], target["expr"], target["legendFormat"]) for panel in panels for target in panel.get("targets", [])]
+    for variable, value in VARIABLES.items():
+        found = [(title, expression.replace(variable, value), legend) for title, expression, legend in found]
+    return found
 
 
 class Metrics(case.Case):
@@ -88,6 +108,41 @@ class Metrics(case.Case):
             gateway.take_over()
             prometheus.wait_for("up", 1)
             prometheus.wait_for('vipgate_backend_flows_opened_total{service="web"}', REQUESTS)
+
+    @case.vipgate_only
+    def test_every_panel_of_the_dashboard_has_data(self):
+        with self.running() as (lab, _), Prometheus(lab) as prometheus:
+            lab.client.run("curl", "-sS", "-m", 3, f"http://{VIP}/")
+            waiting = queries()
+            self.assertGreater(len(waiting), 30)
+            deadline = time.monotonic() + PATIENCE
+            while waiting and time.monotonic() < deadline:
+                time.sleep(0.5)
+                waiting = [query for query in waiting if not self.has_data(prometheus, *query)]
+            self.assertEqual(waiting, [])
+
+    def has_data(self, prometheus, title, expression, legend):
+        """Also: what the legend names are labels of it."""
+        results = prometheus.results(expression)
+        if not any(result["value"][1] != "NaN" for result in results):
+            return False
+        for label in re.findall(r"\{\{(\w+)\}\}", legend):
+            self.assertTrue(all(label in result["metric"] for result in results), f"{title}: {label}")
+        return True
+
+    @case.vipgate_only
+    def test_the_dashboard_shows_every_metric(self):
+        """And none that does not exist; labels, too."""
+        with self.running() as (lab, _):
+            said = self.get(lab, "/metrics")
+        exported = set(re.findall(r"^# TYPE (\w+) ", said, re.M))
+        labels = {"instance", *re.findall(r'[{,](\w+)="', said)}
+        with open(DASHBOARD) as file:
+            text = json.dumps(json.load(file)).replace('\\"', '"')
+        self.assertEqual(set(re.findall(r"\bvipgate_\w+", text)) - exported, set(), "unknown")
+        self.assertEqual(exported - set(re.findall(r"\bvipgate_\w+", text)) - {"vipgate_backend_weight"}, set(), "not shown")
+        used = set(re.findall(r'(\w+)=~?"', text)) | {name for group in re.findall(r"by \(([\w, ]+)\)", text) for name in group.split(", ")}
+        self.assertEqual(used - labels, set(), "unknown labels")
 
     @case.vipgate_only
     def test_over_tcp_one_can_only_look(self):
