@@ -56,6 +56,28 @@ CHECKS_ALONE = re.compile(
     r"lies in|host's own|its own ports|gives out|is no VIP|a port of|of TCP|check over TCP|nobody serves|prefix of your|to the interface itself", re.I)
 
 
+def load(program):
+    return json.loads(subprocess.run([program, "schema"], capture_output=True, text=True, check=True).stdout)
+
+
+def keys(schema, node=None, path=""):
+    """Every key that the schema knows, by its path: "vips[].services[].port"."""
+    found = set()
+    node = schema if node is None else node
+    while "$ref" in node:
+        target = schema
+        for part in node["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        node = target
+    for way in ("anyOf", "oneOf", "allOf"):
+        for one in node.get(way, []):
+            found |= keys(schema, one, path)
+    for name, child in node.get("properties", {}).items():
+        own = f"{path}.{name}" if path else name
+        found |= {own} | keys(schema, child, own)
+    return found | (keys(schema, node["items"], f"{path}[]") if isinstance(node.get("items"), dict) else set())
+
+
 def places(value, path=()):
     """Every value of the tree, by its path."""
     yield path
@@ -96,7 +118,7 @@ def main():
         print("skipped: python3-jsonschema is not installed")
         sys.exit(1 if os.environ.get("CI") else 77)
     program = sys.argv[1]
-    schema = json.loads(subprocess.run([program, "schema"], capture_output=True, text=True, check=True).stdout)
+    schema = load(program)
     jsonschema.Draft7Validator.check_schema(schema)
     validator = jsonschema.Draft7Validator(schema)
     assert check(program, SOUND) == [] and validator.is_valid(SOUND), (check(program, SOUND), list(validator.iter_errors(SOUND)))
