@@ -18,6 +18,9 @@ from lab.namespace import stop
 from lab.vipgate import Vipgate, binary
 
 NOBODY = 65534
+# Where udev does not run, root alone may open the device.
+EVERYBODYS_TUN = ["unshare", "--mount", "sh", "-ec", "mount -t tmpfs none /mnt; mknod -m 666 /mnt/tun c 10 200; "
+                  "mount --bind /mnt/tun /dev/net/tun; exec \"$@\"", "sh"]
 PATIENCE = 20
 
 
@@ -44,7 +47,7 @@ class Systemd:
     def before(self):
         """The words ahead of ExecStart."""
         bounding = "-all," + capabilities()
-        return ["env", f"NOTIFY_SOCKET={self.path}", "WATCHDOG_USEC=10000000", "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}",
+        return [*EVERYBODYS_TUN, "env", f"NOTIFY_SOCKET={self.path}", "WATCHDOG_USEC=10000000", "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}",
                 "--clear-groups", "--no-new-privs", f"--bounding-set={bounding}", f"--inh-caps={bounding}", f"--ambient-caps={bounding}"]
 
     def hear(self, seconds):
