@@ -2,6 +2,7 @@
 """What is written about vipgate says what there is: documentation.py VIPGATE. The README's tables and the manual against the schema and each
 command's --help; completions, in the shells that they are for."""
 
+import json
 import os
 import pty
 import re
@@ -17,6 +18,7 @@ import unittest
 import schema as schemas
 
 README = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../README.md")
+EXAMPLE = os.path.join(os.path.dirname(README), "tools/package/example.json")
 PATIENCE = 30  # seconds
 SHELLS = {"bash": ["--norc", "--noprofile", "-i"], "zsh": ["-f", "-i"]}
 # Of objects that stand for a value, which the README shows whole in the value's row.
@@ -85,6 +87,13 @@ class Documentation(unittest.TestCase):
         self.assertEqual(written - keys, set(), "no such keys")
         values = {key for key in keys if not any(other.startswith((key + ".", key + "[]")) for other in keys)}
         self.assertEqual({key for key in values - written if not key.startswith(SHOWN_WHOLE)}, set(), "not written about")
+
+    def test_the_readme_shows_the_example_that_is_installed(self):
+        with open(README) as file:
+            shown = re.search(r"^    \{\n.*?^    \}$", file.read().split("**The first configuration.**")[1], re.M | re.S)[0]
+        with open(EXAMPLE) as file:
+            installed = re.sub(r"(?m)^ *//.*\n|  //.*$", "", file.read())
+        self.assertEqual(json.loads(shown), json.loads(installed))
 
     def test_the_manual_has_every_key(self):
         manual = run(PROGRAM, "manual", "config")
