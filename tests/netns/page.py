@@ -200,9 +200,11 @@ class Page(case.Case):
                 for scheme in ("light", "dark"):
                     prefer(page, prefers_color_scheme=scheme)
                     self.assertEqual(page.execute_script(FAINT, AA), [], scheme)
-                    for width in (1280, 1000, 700, 360):
+                    for width in (1280, 1190, 1000, 700, 360):
                         widen(page, width)
                         self.assertLessEqual(page.execute_script("return document.documentElement.scrollWidth"), width)
+                        cut = "return [...document.querySelectorAll('td.name')].filter(one => one.scrollWidth > one.clientWidth).length"
+                        self.assertEqual(page.execute_script(cut), 0, f"names of backends at {width}")
                 self.assertEqual(page.execute_script(NAMELESS), [])
                 widen(page, 1280)
                 self.tab_reaches_everything(page)

@@ -65,10 +65,11 @@ function findButton(kind, wanted) {
   return button;
 }
 
-const checkOf = backend => !backend.health ? "not checked" : (backend.health.result || "not checked yet") +
-  (backend.health.latency_seconds !== undefined ? ", " + (1000 * backend.health.latency_seconds).toFixed(1) + " ms" : "");
+const checkOf = backend => !backend.health ? "not checked" :
+  (backend.health.latency_seconds !== undefined ? (1000 * backend.health.latency_seconds).toFixed(1) + " ms: " : "") +
+  (backend.health.result || "not checked yet");
 
-const COLUMNS = [["condition", "state"], ["name", "backend"], ["curve", "last 3 min"], ["n bits", "bit/s"], ["n flows", "flows"], ["n new", "new/s"], ["check", "last check"]];
+const COLUMNS = [["condition", "state"], ["name", "backend"], ["curve", "3 min"], ["n bits", "bit/s"], ["n flows", "flows"], ["n new", "new/s"], ["check", "last check"]];
 
 function createBackend(backend) {
   const tr = make("tr");
