@@ -33,8 +33,9 @@ Response success(const Json& body) {
   return {.status = 200, .body = body.dump(-1, ' ', false, Json::error_handler_t::replace)};
 }
 
+template <Json (*part)(const GatewayStatus&)>
 void get_status(const Request&, GatewayControl& gateway, const Respond& respond) {
-  gateway.status([respond](const GatewayStatus& status) { respond(success(status_json(status))); });
+  gateway.status([respond](const GatewayStatus& status) { respond(success(part(status))); });
 }
 
 void get_metrics(const Request&, GatewayControl& gateway, const Respond& respond) {
@@ -73,12 +74,18 @@ Response failure(const absl::Status& status) {
   return failure(http_status_of(status), std::string(status.message()));
 }
 
+/// nullptr: it is no object, or has no such member.
+const Json* member(const Json& object, const char* name) {
+  if (!object.is_object()) return nullptr;
+  const auto found = object.find(name);
+  return found == object.end() ? nullptr : &*found;
+}
+
 /// The request's {"backend": NAME}.
 std::optional<std::string> backend_of(const Request& request) {
   const Json body = Json::parse(request.body, nullptr, /*allow_exceptions=*/false);
-  if (!body.is_object() || body.size() != 1) return std::nullopt;
-  const auto name = body.find("backend");
-  if (name == body.end() || !name->is_string()) return std::nullopt;
+  const Json* name = member(body, "backend");
+  if (body.size() != 1 || name == nullptr || !name->is_string()) return std::nullopt;
   return name->get<std::string>();
 }
 
@@ -97,6 +104,32 @@ void drain(const Request& request, GatewayControl& gateway, const Respond& respo
 
 void undrain(const Request& request, GatewayControl& gateway, const Respond& respond) {
   change_backend(request, respond, [&](const std::string& name) { return gateway.undrain(name); });
+}
+
+void set_weight(const Request& request, GatewayControl& gateway, const Respond& respond) {
+  constexpr std::uint64_t kMostWeight = 65535;  // as in the configuration
+  const Json body = Json::parse(request.body, nullptr, /*allow_exceptions=*/false);
+  const Json* backend = member(body, "backend");
+  const Json* weight = member(body, "weight");
+  const bool reset = weight != nullptr && weight->is_null();
+  const bool number = weight != nullptr && weight->is_number_unsigned() && weight->get<std::uint64_t>() <= kMostWeight;
+  if (body.size() != 2 || backend == nullptr || !backend->is_string() || (!reset && !number)) {
+    return respond(
+        failure(400, R"(the body must be {"backend": "10.0.0.3", "weight": 0 to 65535}, or "weight": null)"));
+  }
+  const auto wanted = reset ? std::nullopt : std::optional(weight->get<std::uint32_t>());
+  const auto meant = gateway.set_weight(backend->get<std::string>(), wanted);
+  if (!meant.ok()) return respond(failure(meant.status()));
+  respond(success({{"backends", *meant}, {"weight", *weight}}));
+}
+
+void end_flows(const Request& request, GatewayControl& gateway, const Respond& respond) {
+  auto query = end_query(request.body);
+  if (!query.ok()) return respond(failure(query.status()));
+  gateway.end_flows(std::move(query->filter), query->from, [respond](const absl::StatusOr<EndedFlows>& ended) {
+    if (!ended.ok()) return respond(failure(ended.status()));
+    respond(success({{"ended", ended->flows}, {"next", ended->next ? Json(ended->next->to_string()) : Json()}}));
+  });
 }
 
 /// Empty, and the client is told: the target's parameters cannot be read.
@@ -154,12 +187,17 @@ struct Route {
   void (*answer)(const Request&, GatewayControl&, const Respond&);
 };
 constexpr std::array kRoutes{
-    Route{"GET", "/v1/status", get_status},
+    Route{"GET", "/v1/status", get_status<status_json>},
+    Route{"GET", "/v1/services", get_status<services_json>},
+    Route{"GET", "/v1/backends", get_status<backends_json>},
+    Route{"GET", "/v1/drops", get_status<drops_json>},
     Route{"GET", "/v1/flows", get_flows},
     Route{"GET", "/v1/explain", get_explanation},
     Route{"POST", "/v1/reload", reload},
     Route{"POST", "/v1/drain", drain},
     Route{"POST", "/v1/undrain", undrain},
+    Route{"POST", "/v1/weight", set_weight},
+    Route{"POST", "/v1/flows/end", end_flows},
     Route{"POST", "/v1/standby", set_standby<true>},
     Route{"POST", "/v1/activate", set_standby<false>},
     Route{"GET", "/metrics", get_metrics},

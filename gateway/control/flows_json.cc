@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -80,6 +81,36 @@ absl::StatusOr<FlowQuery> flow_query(const std::map<std::string, std::string>& p
         "backend=NAME, state=established, limit=1 to ", kMostFlows, ", and from= with the \"next\" of a page"));
   }
   return query;
+}
+
+absl::StatusOr<EndQuery> end_query(const std::string& body) {
+  const Json json = Json::parse(body, nullptr, /*allow_exceptions=*/false);
+  bool all = false;
+  std::map<std::string, std::string> parameters;
+  bool understood = json.is_object();
+  for (const auto& [name, value] : json.items()) {
+    if (!understood) break;
+    if (name == "all" && value.is_boolean()) {
+      all = value.get<bool>();
+    } else if (value.is_string()) {
+      understood = name != "all" && name != "limit" && parameters.emplace(name, value.get<std::string>()).second;
+    } else {
+      understood = name == "port" && value.is_number_unsigned() && parameters.emplace(name, value.dump()).second;
+    }
+  }
+  if (!understood) {
+    return absl::InvalidArgumentError(
+        R"(the body must be an object of filters, such as {"service": "web", "port": 80}, )"
+        R"(or {"all": true})");
+  }
+  auto query = flow_query(parameters);
+  if (!query.ok()) return query.status();
+  const bool has_filter = query->filter != FlowFilter();
+  if (all && has_filter) return absl::InvalidArgumentError(R"("all" goes with no filter)");
+  if (!all && !has_filter) {
+    return absl::InvalidArgumentError(R"(which flows? Name a filter, such as {"service": "web"}, or {"all": true})");
+  }
+  return EndQuery{std::move(query->filter), query->from};
 }
 
 Json flows_json(const FlowPage& page) {

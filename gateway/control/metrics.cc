@@ -112,6 +112,7 @@ void add_flows(Exposition& out, const WorkerCounters& total, const GatewayStatus
   out.add(labels({{"why", "expired"}}), engine.flows_expired);
   out.add(labels({{"why", "evicted"}}), engine.flows_evicted);
   out.add(labels({{"why", "revoked"}}), engine.flows_revoked);
+  out.add(labels({{"why", "operator"}}), engine.flows_ended);
   out.begin("verdicts_total", "counter", "Packets, by what became of them.");
   for (std::size_t i = 0; i < kActionCount; ++i) {
     out.add(labels({{"verdict", std::string(name_of(static_cast<Action>(i)))}}), engine.actions[i]);

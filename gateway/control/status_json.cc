@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
+#include <vector>
 
 #include "vipgate/backend_signs.h"
 
@@ -63,6 +65,7 @@ Json backend_json(const Backend& backend, const BackendSigns& signs) {
   Json json{{"name", backend.name}, {"address", backend.address.to_string()}};
   if (backend.port) json["port"] = *backend.port;
   json["weight"] = backend.weight;
+  if (backend.configured_weight) json["configured_weight"] = *backend.configured_weight;
   json["state"] = state_of(backend);
   json["flows"] = signs.flows;
   json["flows_opened"] = signs.opened;
@@ -74,17 +77,40 @@ Json backend_json(const Backend& backend, const BackendSigns& signs) {
 }
 
 /// `index`: of the service in the ruleset.
+Json backends_json(const Service& service, const GatewayStatus& status, std::uint16_t index) {
+  Json json = Json::array();
+  for (std::uint16_t i = 0; i < service.backends.size(); ++i) {
+    Json& backend = json.emplace_back(backend_json(service.backends[i], signs_of(*status.ruleset, index, i)));
+    if (const auto& health = status.health.at(index).at(i)) backend["health"] = health_json(*health, status.now);
+  }
+  return json;
+}
+
 Json service_json(const Service& service, const GatewayStatus& status, std::uint16_t index) {
   Json json{{"name", service.name}, {"protocol", Json::array()}, {"port", ports_json(service)}};
   for (const Protocol protocol : service.protocols)
     json["protocol"].push_back(protocol == Protocol::tcp ? "tcp" : "udp");
-  json["backends"] = Json::array();
-  for (std::uint16_t i = 0; i < service.backends.size(); ++i) {
-    Json& backend =
-        json["backends"].emplace_back(backend_json(service.backends[i], signs_of(*status.ruleset, index, i)));
-    if (const auto& health = status.health.at(index).at(i)) backend["health"] = health_json(*health, status.now);
-  }
+  json["backends"] = backends_json(service, status, index);
   return json;
+}
+
+Json address_of(const Vip& vip) {
+  return vip.address == Ipv4Address() ? Json() : Json(vip.address.to_string());
+}
+
+/// Calls visit(vip, service, index) for all services, which are counted through all VIPs.
+template <typename Visit>
+void for_each_service(const GatewayStatus& status, Visit&& visit) {
+  std::uint16_t index = 0;
+  for (const Vip& vip : rules_of(*status.ruleset).vips) {
+    for (const Service& service : vip.services) visit(vip, service, index++);
+  }
+}
+
+WorkerCounters total_of(const GatewayStatus& status) {
+  WorkerCounters total;
+  for (const WorkerMonitor::Report& report : status.workers) total.add(report.counters);
+  return total;
 }
 
 Json vips_json(const GatewayStatus& status) {
@@ -94,9 +120,8 @@ Json vips_json(const GatewayStatus& status) {
     Json services = Json::array();
     for (const Service& one : vip.services) services.push_back(service_json(one, status, service++));
     Json& entry = json.emplace_back(
-        Json{{"address", vip.address.to_string()}, {"served", is_served(vip)}, {"services", std::move(services)}});
+        Json{{"address", address_of(vip)}, {"served", is_served(vip)}, {"services", std::move(services)}});
     if (!vip.interface.empty()) entry["interface"] = vip.interface;
-    if (vip.address == Ipv4Address()) entry["address"] = nullptr;
   }
   return json;
 }
@@ -125,6 +150,7 @@ Json counters_json(const WorkerCounters& counters) {
       {"flows_expired", counters.engine.flows_expired},
       {"flows_evicted", counters.engine.flows_evicted},
       {"flows_revoked", counters.engine.flows_revoked},
+      {"flows_ended", counters.engine.flows_ended},
       {"datagrams_expired", counters.engine.datagrams_expired},
       {"data_connections_announced", counters.engine.data_connections_announced},
       {"data_connections_refused", counters.engine.data_connections_refused},
@@ -136,10 +162,9 @@ Json counters_json(const WorkerCounters& counters) {
 }  // namespace
 
 Json status_json(const GatewayStatus& status) {
-  WorkerCounters total;
+  const WorkerCounters total = total_of(status);
   Json workers = Json::array();
   for (const WorkerMonitor::Report& report : status.workers) {
-    total.add(report.counters);
     workers.push_back({{"stuck", report.stuck},
                        {"flows", report.counters.flows},
                        {"packets_read", report.counters.packets_read},
@@ -157,6 +182,46 @@ Json status_json(const GatewayStatus& status) {
       {"vips", vips_json(status)},
       {"counters", counters_json(total)},
   };
+}
+
+Json services_json(const GatewayStatus& status) {
+  Json services = Json::array();
+  for_each_service(status, [&](const Vip& vip, const Service& service, std::uint16_t index) {
+    Json& one = services.emplace_back(Json{{"vip", address_of(vip)}});
+    one.update(service_json(service, status, index));
+  });
+  return {{"services", std::move(services)}};
+}
+
+Json backends_json(const GatewayStatus& status) {
+  Json backends = Json::array();
+  for_each_service(status, [&](const Vip& vip, const Service& service, std::uint16_t index) {
+    for (const Json& backend : backends_json(service, status, index)) {
+      Json& one = backends.emplace_back(Json{{"vip", address_of(vip)}, {"service", service.name}});
+      one.update(backend);
+    }
+  });
+  return {{"backends", std::move(backends)}};
+}
+
+Json drops_json(const GatewayStatus& status) {
+  const WorkerCounters total = total_of(status);
+  std::vector<std::size_t> reasons;
+  for (std::size_t i = 0; i < kReasonCount; ++i) {
+    if (static_cast<Reason>(i) != Reason::none) reasons.push_back(i);
+  }
+  const auto& counts = total.engine.reasons;
+  std::stable_sort(reasons.begin(), reasons.end(), [&](std::size_t a, std::size_t b) { return counts[a] > counts[b]; });
+  Json drops = Json::array();
+  for (const std::size_t i : reasons) {
+    const auto reason = static_cast<Reason>(i);
+    drops.push_back({{"reason", std::string(name_of(reason))},
+                     {"count", counts[i]},
+                     {"description", std::string(describe(reason))}});
+  }
+  return {{"drops", std::move(drops)},
+          {"lost_between_workers", total.hand_off_full},
+          {"write_failures", total.write_failures}};
 }
 
 }  // namespace vipgate::control

@@ -89,6 +89,10 @@ class DataPath {
   void show_engine(std::size_t worker, std::function<void(const Engine&)> look) {
     workers_->show_engine(worker, std::move(look));
   }
+  /// As Worker::use_engine(); likewise.
+  void use_engine(std::size_t worker, std::function<void(Engine&, PacketSink&)> use) {
+    workers_->use_engine(worker, std::move(use));
+  }
   std::uint64_t seed() const { return storage_->file()->seed(); }
   /// By worker, with what earlier workers in its place have counted.
   std::vector<WorkerMonitor::Report> reports() const;

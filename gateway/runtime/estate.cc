@@ -47,6 +47,7 @@ constexpr std::array kEngineFields{
     Field{"flows_expired", &Counters::flows_expired},
     Field{"flows_evicted", &Counters::flows_evicted},
     Field{"flows_revoked", &Counters::flows_revoked},
+    Field{"flows_ended", &Counters::flows_ended},
     Field{"datagrams_expired", &Counters::datagrams_expired},
     Field{"data_connections_announced", &Counters::data_connections_announced},
     Field{"data_connections_refused", &Counters::data_connections_refused},

@@ -4,11 +4,6 @@
 #include <array>
 #include <utility>
 
-#include <boost/asio/post.hpp>
-
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "runtime/clock.h"
 
 namespace vipgate {
@@ -25,72 +20,32 @@ bool FlowFilter::matches(const FlowInfo& flow) const {
   return state.empty() || flow.state == state;
 }
 
-std::string FlowPosition::to_string() const {
-  return absl::StrCat(worker, ".", at);
-}
-
-std::optional<FlowPosition> FlowPosition::parse(const std::string& text) {
-  const std::vector<std::string> parts = absl::StrSplit(text, '.');
-  FlowPosition position;
-  if (parts.size() != 2 || !absl::SimpleAtoi(parts[0], &position.worker) || !absl::SimpleAtoi(parts[1], &position.at)) {
-    return std::nullopt;
-  }
-  return position;
-}
-
 FlowSearch::FlowSearch(boost::asio::io_context& context, std::size_t workers, ShowEngine show_engine, FlowQuery query,
                        Done done)
-    : context_(context),
-      workers_(workers),
+    : FlowWalk(context, workers, query.from, kPatience),
       show_engine_(std::move(show_engine)),
       query_(std::move(query)),
-      done_(std::move(done)),
-      position_(query_.from),
-      began_(std::chrono::steady_clock::now()),
-      patience_(context) {}
+      done_(std::move(done)) {}
 
-void FlowSearch::start() {
-  // Twice as long as a page takes: who has not answered by then is stuck.
-  patience_.expires_after(2 * kPatience);
-  patience_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
-    if (error) return;
-    self->finish(absl::UnavailableError(absl::StrCat("worker ", self->position_.worker, " does not answer")));
-  });
-  look();
+/// One worker at a time adds to the page, and the context's thread reads it between two steps.
+void FlowSearch::step(FlowPosition from, std::function<void(std::optional<std::uint64_t>)> done) {
+  show_engine_(from.worker,
+               [this, self = shared_from_this(), at = from.at, done = std::move(done)](const Engine& engine) {
+                 done(engine.list(at, kFlowsPerLook, boot_time_now(), [this](const FlowInfo& flow) {
+                   if (!query_.filter.matches(flow)) return;
+                   FoundFlow& one = page_.flows.emplace_back(FoundFlow{.flow = flow, .service = {}, .backend = {}});
+                   if (flow.service != nullptr) one.service = flow.service->name;
+                   if (flow.backend != nullptr) one.backend = flow.backend->name;
+                   one.flow.service = nullptr;
+                   one.flow.backend = nullptr;
+                 }));
+               });
 }
 
-void FlowSearch::look() {
-  if (position_.worker >= workers_) return finish(std::move(page_));
-  const bool is_late = std::chrono::steady_clock::now() - began_ >= kPatience;
-  if (page_.flows.size() >= query_.limit || is_late) {
-    page_.next = position_;
-    return finish(std::move(page_));
-  }
-  show_engine_(position_.worker, [self = shared_from_this(), at = position_.at](const Engine& engine) {
-    std::vector<FoundFlow> found;
-    const auto next = engine.list(at, kFlowsPerLook, boot_time_now(), [&](const FlowInfo& flow) {
-      if (!self->query_.filter.matches(flow)) return;
-      FoundFlow& one = found.emplace_back(FoundFlow{.flow = flow, .service = {}, .backend = {}});
-      if (flow.service != nullptr) one.service = flow.service->name;
-      if (flow.backend != nullptr) one.backend = flow.backend->name;
-      one.flow.service = nullptr;
-      one.flow.backend = nullptr;
-    });
-    boost::asio::post(self->context_,
-                      [self, found = std::move(found), next]() mutable { self->take(std::move(found), next); });
-  });
-}
-
-void FlowSearch::take(std::vector<FoundFlow> found, std::optional<std::uint64_t> next) {
-  std::move(found.begin(), found.end(), std::back_inserter(page_.flows));
-  position_ = next ? FlowPosition{position_.worker, *next} : FlowPosition{position_.worker + 1, 0};
-  look();
-}
-
-void FlowSearch::finish(absl::StatusOr<FlowPage> result) {
-  patience_.cancel();
-  if (!done_) return;
-  std::exchange(done_, nullptr)(std::move(result));
+void FlowSearch::finish(absl::StatusOr<std::optional<FlowPosition>> end) {
+  if (!end.ok()) return done_(end.status());
+  page_.next = *end;
+  done_(std::move(page_));
 }
 
 }  // namespace vipgate

@@ -111,7 +111,7 @@ absl::Status Gateway::start(const std::function<absl::Status()>& open_doors) {
   }
   absl::Status opened = takeover_ ? path_.take_over_device(takeover_->estate()) : path_.open_device();
   if (!opened.ok()) return opened;
-  drained_.emplace(config_.flows.state_dir);
+  orders_.emplace(config_.flows.state_dir);
   make_health();
   rules_ = present_rules();
   if (absl::Status status = kernel_setup_.withdraw(unserved()); !status.ok()) return status;
@@ -252,7 +252,7 @@ void Gateway::status(std::function<void(const GatewayStatus&)> done) {
           .config_file = options_.config_file,
           .generation = generation_,
           .standby = standby_,
-          .ruleset = ruleset_,
+          .rules = rules_,
           .health = health_->reports(),
           .max_flows = path_.max_flows(),
           .reloads_accepted = reloads_accepted_,
@@ -263,7 +263,7 @@ void Gateway::status(std::function<void(const GatewayStatus&)> done) {
 
 absl::StatusOr<std::vector<std::string>> Gateway::drain(const std::string& backend) {
   if (handing_over_) return being_taken_over();
-  auto meant = drained_->add(backend, config_.rules);
+  auto meant = orders_->drain(backend, config_.rules);
   if (meant.ok()) log_info(absl::StrCat("drained: ", absl::StrJoin(*meant, ", ")));
   publish_rules();
   return meant;
@@ -271,8 +271,21 @@ absl::StatusOr<std::vector<std::string>> Gateway::drain(const std::string& backe
 
 absl::StatusOr<std::vector<std::string>> Gateway::undrain(const std::string& backend) {
   if (handing_over_) return being_taken_over();
-  auto meant = drained_->remove(backend, config_.rules);
+  auto meant = orders_->undrain(backend, config_.rules);
   if (meant.ok()) log_info(absl::StrCat("no longer drained: ", absl::StrJoin(*meant, ", ")));
+  publish_rules();
+  return meant;
+}
+
+absl::StatusOr<std::vector<std::string>> Gateway::set_weight(const std::string& backend,
+                                                             std::optional<std::uint32_t> weight) {
+  if (handing_over_) return being_taken_over();
+  auto meant =
+      weight ? orders_->set_weight(backend, *weight, config_.rules) : orders_->reset_weight(backend, config_.rules);
+  if (meant.ok()) {
+    log_info(absl::StrCat(weight ? absl::StrCat("weight ", *weight, ", by an operator: ") : "weight as configured: ",
+                          absl::StrJoin(*meant, ", ")));
+  }
   publish_rules();
   return meant;
 }
@@ -281,6 +294,17 @@ void Gateway::flows(FlowQuery query, std::function<void(absl::StatusOr<FlowPage>
   if (handing_over_) return done(being_taken_over());
   const auto show = [this](std::size_t worker, auto look) { path_.show_engine(worker, std::move(look)); };
   std::make_shared<FlowSearch>(context_, path_.workers(), show, std::move(query), std::move(done))->start();
+}
+
+void Gateway::end_flows(FlowFilter filter, FlowPosition from, std::function<void(absl::StatusOr<EndedFlows>)> done) {
+  if (handing_over_) return done(being_taken_over());
+  const auto use = [this](std::size_t worker, auto step) { path_.use_engine(worker, std::move(step)); };
+  const auto log_and_tell = [done = std::move(done)](absl::StatusOr<EndedFlows> ended) {
+    if (ended.ok())
+      log_info(absl::StrCat("ended by an operator: ", ended->flows, ended->flows == 1 ? " flow" : " flows"));
+    done(std::move(ended));
+  };
+  std::make_shared<FlowEnd>(context_, path_.workers(), use, std::move(filter), from, log_and_tell)->start();
 }
 
 void Gateway::explain(std::vector<std::uint8_t> packet, std::function<void(absl::StatusOr<Explanation>)> done) {
@@ -324,13 +348,7 @@ void Gateway::announce() {
 Rules Gateway::present_rules() const {
   Rules rules = config_.rules;
   read_host(kernel_setup_.view(), config_.tun.name, rules);
-  for (Vip& vip : rules.vips) {
-    for (Service& service : vip.services) {
-      for (Backend& backend : service.backends) {
-        backend.drained = drained_->holds(service, backend);
-      }
-    }
-  }
+  orders_->mark(rules);
   health_->mark(rules);
   return rules;
 }

@@ -15,8 +15,8 @@
 #include "absl/status/status.h"
 #include "config/config.h"
 #include "device/kernel.h"
+#include "runtime/backend_orders.h"
 #include "runtime/data_path.h"
-#include "runtime/drain_list.h"
 #include "runtime/health/backend_health.h"
 #include "runtime/kernel_setup.h"
 #include "runtime/service_manager.h"
@@ -51,7 +51,10 @@ class Gateway final : public GatewayControl, private TakeoverServer::Owner {
   ReloadResult reload() override;
   absl::StatusOr<std::vector<std::string>> drain(const std::string& backend) override;
   absl::StatusOr<std::vector<std::string>> undrain(const std::string& backend) override;
+  absl::StatusOr<std::vector<std::string>> set_weight(const std::string& backend,
+                                                      std::optional<std::uint32_t> weight) override;
   void flows(FlowQuery query, std::function<void(absl::StatusOr<FlowPage>)> done) override;
+  void end_flows(FlowFilter filter, FlowPosition from, std::function<void(absl::StatusOr<EndedFlows>)> done) override;
   void explain(std::vector<std::uint8_t> packet, std::function<void(absl::StatusOr<Explanation>)> done) override;
   absl::Status set_standby(bool standby) override;
 
@@ -92,7 +95,7 @@ class Gateway final : public GatewayControl, private TakeoverServer::Owner {
   Config config_;
   DataPath path_;
   KernelSetup kernel_setup_;
-  std::optional<DrainList> drained_;
+  std::optional<BackendOrders> orders_;
   Rules rules_;  ///< those of the configuration, and what they say about this host
   std::uint32_t generation_ = 1;
   std::uint64_t reloads_accepted_ = 0;

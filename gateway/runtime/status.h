@@ -4,12 +4,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "runtime/explain.h"
+#include "runtime/flow_end.h"
 #include "runtime/flow_search.h"
 #include "runtime/health/health_report.h"
 #include "runtime/worker_monitor.h"
@@ -49,11 +51,17 @@ class GatewayControl {
   /// Reads the configuration file again; all of it is checked before anything changes.
   virtual ReloadResult reload() = 0;
   /// From now on the backend gets no new flow, and keeps those that it has; or it gets new ones again. By which names,
-  /// and what comes back: DrainList.
+  /// and what comes back: BackendOrders.
   virtual absl::StatusOr<std::vector<std::string>> drain(const std::string& backend) = 0;
   virtual absl::StatusOr<std::vector<std::string>> undrain(const std::string& backend) = 0;
+  /// Its share of new flows from now on; none: as configured. Likewise.
+  virtual absl::StatusOr<std::vector<std::string>> set_weight(const std::string& backend,
+                                                              std::optional<std::uint32_t> weight) = 0;
   /// A page of flows, within a second or so; or Unavailable.
   virtual void flows(FlowQuery query, std::function<void(absl::StatusOr<FlowPage>)> done) = 0;
+  /// Ends flows, from a position on; within some seconds, and perhaps not all of them. Likewise.
+  virtual void end_flows(FlowFilter filter, FlowPosition from,
+                         std::function<void(absl::StatusOr<EndedFlows>)> done) = 0;
   /// What would become of an IPv4 packet if it came now; likewise.
   virtual void explain(std::vector<std::uint8_t> packet, std::function<void(absl::StatusOr<Explanation>)> done) = 0;
   /// Withdraws all announcements, or makes them again. An error: why not.

@@ -151,7 +151,21 @@ void Worker::ask(std::function<void(const WorkerCounters&)> answer) {
 }
 
 void Worker::show_engine(std::function<void(const Engine&)> look) {
-  boost::asio::post(context_, [this, look = std::move(look)] { look(engine_); });
+  use_engine([look = std::move(look)](const Engine& engine, PacketSink& /*sink*/) { look(engine); });
+}
+
+void Worker::use_engine(std::function<void(Engine&, PacketSink&)> use) {
+  boost::asio::post(context_, [this, use = std::move(use)]() mutable {
+    uses_.push_back(std::move(use));
+    if (uses_.size() == 1) boost::asio::post(context_, [this] { use_next(); });
+  });
+}
+
+/// One at a time: the next is posted behind what has come meanwhile.
+void Worker::use_next() {
+  uses_.front()(engine_, *this);
+  uses_.pop_front();
+  if (!uses_.empty()) boost::asio::post(context_, [this] { use_next(); });
 }
 
 WorkerCounters Worker::counters() const {

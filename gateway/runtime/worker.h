@@ -4,6 +4,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -79,8 +80,11 @@ class Worker final : private PacketSink {
   void add_queue(TunQueue& queue);
   /// Calls `answer` from the worker's thread.
   void ask(std::function<void(const WorkerCounters&)> answer);
-  /// Shows the engine, from the worker's thread: packets wait meanwhile.
+  /// Shows the engine, from the worker's thread: packets wait meanwhile. However many ask, after each packets have
+  /// their turn.
   void show_engine(std::function<void(const Engine&)> look);
+  /// The same, to change what it has; what it sends goes to the sink.
+  void use_engine(std::function<void(Engine&, PacketSink&)> use);
 
   /// To be called when it has stopped, or from the worker's thread.
   WorkerCounters counters() const;
@@ -95,6 +99,7 @@ class Worker final : private PacketSink {
 
   void send(const Packet& packet) override;
   void start_thread();
+  void use_next();
   void work();
   void add_input(TunQueue& queue);
   void wait_for_packets(std::size_t input);
@@ -120,6 +125,7 @@ class Worker final : private PacketSink {
   const std::vector<std::unique_ptr<Worker>>& peers_;
   std::function<void(std::string)> on_failure_;
   std::unique_ptr<Batch> batch_;
+  std::deque<std::function<void(Engine&, PacketSink&)>> uses_;  ///< that wait for their turn
   ThreadPriority priority_{false};
   std::size_t rounds_since_super_packet_ = SIZE_MAX / 2;  ///< that it has read
   WorkerCounters counters_;

@@ -44,6 +44,9 @@ class WorkerPool {
   void show_engine(std::size_t worker, std::function<void(const Engine&)> look) {
     workers_[worker]->show_engine(std::move(look));
   }
+  void use_engine(std::size_t worker, std::function<void(Engine&, PacketSink&)> use) {
+    workers_[worker]->use_engine(std::move(use));
+  }
   std::size_t size() const { return workers_.size(); }
 
   /// By worker, to be called after stop().

@@ -69,6 +69,7 @@ struct Counters {
   std::uint64_t flows_expired = 0;
   std::uint64_t flows_evicted = 0;               ///< closed, half-open or one-way flows whose room or port another took
   std::uint64_t flows_revoked = 0;               ///< no longer allowed by a new ruleset
+  std::uint64_t flows_ended = 0;                 ///< by end()
   std::uint64_t datagrams_expired = 0;           ///< whose fragments did not all come in time
   std::uint64_t data_connections_announced = 0;  ///< by helpers
   std::uint64_t data_connections_refused = 0;    ///< lines that ask for a third party, a well-known port, or in vain
@@ -123,6 +124,15 @@ class Engine {
   /// on, or nullopt after the last. Flows that begin or end meanwhile may be shown or not.
   std::optional<std::uint64_t> list(std::uint64_t from, std::size_t budget, Time now,
                                     const std::function<void(const FlowInfo&)>& each) const;
+
+  struct Ended {
+    std::size_t flows = 0;
+    std::optional<std::uint64_t> next;  ///< as list() returns
+  };
+  /// Ends flows that `chosen` picks, at most `most` of them, and looks for them as list() does. Both ends of a
+  /// connection that is set up are told, with a RST.
+  Ended end(std::uint64_t from, std::size_t budget, std::size_t most, Time now,
+            const std::function<bool(const FlowInfo&)>& chosen, PacketSink& sink);
 
   /// Copies what is known of the packet's flow to `to`, so that another engine with the same seed, after adopt(),
   /// decides about the packet as this one would. Nothing here changes. `to` is zeroed; it stays so where there is no

@@ -92,8 +92,9 @@ struct Backend {
   std::uint32_t weight = 1;           ///< share of new flows; 0: none
   bool backup = false;                ///< takes new flows only while no other backend does
   // Not configured. Either takes it no new flow.
-  bool down = false;     ///< it does not answer, say health checks
-  bool drained = false;  ///< an operator says so; it keeps the flows it has
+  bool down = false;                                 ///< it does not answer, say health checks
+  bool drained = false;                              ///< an operator says so; it keeps the flows it has
+  std::optional<std::uint32_t> configured_weight{};  ///< set: `weight` is an operator's, in place of this one
 
   bool operator==(const Backend&) const = default;
 };

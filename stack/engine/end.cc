@@ -4,7 +4,7 @@
 #include "nat/egress.h"
 #include "nat/revalidate.h"
 
-// Flows end: by silence, for want of room, or because the rules have changed.
+// Flows end: by silence, for want of room, because the rules have changed, or because somebody says so.
 
 namespace vipgate {
 
@@ -139,6 +139,20 @@ void Engine::State::forget_older_rulesets() {
   const auto oldest = std::min_element(
       shards.begin(), shards.end(), [](const Shard& a, const Shard& b) { return a.oldest_allowed < b.oldest_allowed; });
   std::erase_if(older_rules, [&](const auto& ruleset) { return ruleset->generation() < oldest->oldest_allowed; });
+}
+
+Engine::Ended Engine::end(std::uint64_t from, std::size_t budget, std::size_t most, Time now,
+                          const std::function<bool(const FlowInfo&)>& chosen, PacketSink& sink) {
+  Ended ended;
+  ended.next = state_->walk(from, budget, [&](std::uint8_t shard, FlowId id) {
+    const FlowRecord& flow = state_->flows_of(shard)[id];
+    if (!chosen(state_->info_of(flow, shard, now))) return true;
+    state_->reset_both(shard, flow, sink);
+    state_->end(shard, id);
+    ++state_->counters.flows_ended;
+    return ++ended.flows < most;
+  });
+  return ended;
 }
 
 }  // namespace vipgate

@@ -69,6 +69,7 @@ void Counters::add(const Counters& other) {
   flows_expired += other.flows_expired;
   flows_evicted += other.flows_evicted;
   flows_revoked += other.flows_revoked;
+  flows_ended += other.flows_ended;
   datagrams_expired += other.datagrams_expired;
   data_connections_announced += other.data_connections_announced;
   data_connections_refused += other.data_connections_refused;

@@ -80,20 +80,30 @@ FlowInfo Engine::State::info_of(const FlowRecord& flow, std::uint8_t shard, Time
   return info;
 }
 
-std::optional<std::uint64_t> Engine::list(std::uint64_t from, std::size_t budget, Time now,
-                                          const std::function<void(const FlowInfo&)>& each) const {
+/// Calls visit(shard, id) for flows in at most `budget` records from `from` on, until that returns false. Returns where
+/// to go on; none: all were visited. A visited flow may end.
+std::optional<std::uint64_t> Engine::State::walk(
+    std::uint64_t from, std::size_t budget, const std::function<bool(std::uint8_t shard, FlowId id)>& visit) const {
   std::size_t place = from >> kRecordBits;
   auto id = static_cast<FlowId>(from);
-  for (; place < state_->shards.size(); ++place, id = 0) {
-    const auto shard = static_cast<std::uint8_t>(state_->options.worker + place * state_->options.workers);
-    const FlowTable& flows = state_->shards[place].flows;
+  bool enough = false;
+  for (; place < shards.size(); ++place, id = 0) {
+    const auto shard = static_cast<std::uint8_t>(options.worker + place * options.workers);
+    const FlowTable& flows = shards[place].flows;
     for (; id < flows.used_records(); ++id) {
-      if (budget-- == 0) return std::uint64_t{place} << kRecordBits | id;
-      const FlowRecord& flow = flows[id];
-      if (flow.in_use() && !is_pseudo(flow)) each(state_->info_of(flow, shard, now));
+      if (enough || budget-- == 0) return std::uint64_t{place} << kRecordBits | id;
+      if (flows[id].in_use() && !is_pseudo(flows[id])) enough = !visit(shard, id);
     }
   }
   return std::nullopt;
+}
+
+std::optional<std::uint64_t> Engine::list(std::uint64_t from, std::size_t budget, Time now,
+                                          const std::function<void(const FlowInfo&)>& each) const {
+  return state_->walk(from, budget, [&](std::uint8_t shard, FlowId id) {
+    each(state_->info_of(state_->flows_of(shard)[id], shard, now));
+    return true;
+  });
 }
 
 void Engine::lend(Packet packet, Time now, const FlowMemory& to) const {

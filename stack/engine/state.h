@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -94,6 +95,8 @@ struct Engine::State {
 
   // look.cc
   FlowInfo info_of(const FlowRecord& flow, std::uint8_t shard, Time now) const;
+  std::optional<std::uint64_t> walk(std::uint64_t from, std::size_t budget,
+                                    const std::function<bool(std::uint8_t shard, FlowId id)>& visit) const;
 
   // adopt.cc
   Adoption adopt(Shard& shard, Time now, Found found);

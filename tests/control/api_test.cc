@@ -109,7 +109,8 @@ TEST_F(ApiTest, StandbyAndActivate) {
 
 TEST_F(ApiTest, WhoMayOnlyLookChangesNothing) {
   access_ = Access::read;
-  for (const char* path : {"/v1/reload", "/v1/drain", "/v1/undrain", "/v1/standby", "/v1/activate"}) {
+  for (const char* path :
+       {"/v1/reload", "/v1/drain", "/v1/undrain", "/v1/weight", "/v1/flows/end", "/v1/standby", "/v1/activate"}) {
     EXPECT_THAT(ask("POST", path, R"({"backend": "10.0.0.3"})")["error"], HasSubstr("one can only look")) << path;
     EXPECT_EQ(response_.status, 403);
   }
@@ -193,6 +194,84 @@ TEST_F(ApiTest, ThePageIsWhole) {
   EXPECT_EQ(response_.content_type, "text/html; charset=utf-8");
   EXPECT_THAT(response_.body, testing::StartsWith("<!doctype html>"));
   EXPECT_THAT(response_.body, testing::EndsWith("</html>\n"));
+}
+
+TEST_F(ApiTest, ServicesAndBackendsAreThoseOfTheStatus) {
+  const auto vip = ask("GET", "/v1/status")["vips"][0];
+  auto service = ask("GET", "/v1/services")["services"][0];
+  EXPECT_EQ(response_.status, 200);
+  EXPECT_EQ(service["vip"], "203.0.113.10");
+  service.erase("vip");
+  EXPECT_EQ(service, vip["services"][0]);
+  auto backend = ask("GET", "/v1/backends")["backends"][0];
+  EXPECT_EQ(backend["vip"], "203.0.113.10");
+  EXPECT_EQ(backend["service"], "web");
+  backend.erase("vip");
+  backend.erase("service");
+  EXPECT_EQ(backend, vip["services"][0]["backends"][0]);
+}
+
+TEST_F(ApiTest, DropsAreEveryReasonWithTheMostFrequentFirst) {
+  const auto answer = ask("GET", "/v1/drops");
+  EXPECT_EQ(answer["drops"].size(), kReasonCount - 1);
+  EXPECT_EQ(
+      answer["drops"][0],
+      nlohmann::json({{"reason", "no_service"}, {"count", 10}, {"description", "no service on this port of the VIP"}}));
+  EXPECT_EQ(answer["drops"][1]["count"], 0);
+  EXPECT_EQ(answer["lost_between_workers"], 0);
+}
+
+TEST_F(ApiTest, AWeightIsSetAndTakenBack) {
+  const auto set = ask("POST", "/v1/weight", R"({"backend": "web/a", "weight": 0})");
+  EXPECT_EQ(set, nlohmann::json({{"backends", {"web/a"}}, {"weight", 0}}));
+  const auto reset = ask("POST", "/v1/weight", R"({"weight": null, "backend": "10.0.0.3"})");
+  EXPECT_EQ(reset, nlohmann::json({{"backends", {"web/a"}}, {"weight", nullptr}}));
+  EXPECT_THAT(gateway_.changes_, testing::ElementsAre("0*web/a", "1*10.0.0.3"));
+  for (const char* wrong : {"", "[]", "5", R"({"backend": "a"})", R"({"weight": 5})", R"({"backend": 5, "weight": 5})",
+                            R"({"backend": "a", "weight": -1})", R"({"backend": "a", "weight": 65536})",
+                            R"({"backend": "a", "weight": "5"})", R"({"backend": "a", "weight": 1.5})",
+                            R"({"backend": "a", "weight": 1, "x": 1})"}) {
+    EXPECT_THAT(ask("POST", "/v1/weight", wrong)["error"], HasSubstr("the body must be")) << wrong;
+    EXPECT_EQ(response_.status, 400) << wrong;
+  }
+  EXPECT_EQ(gateway_.changes_.size(), 2U);
+}
+
+TEST_F(ApiTest, FlowsAreEndedByTheSameFilters) {
+  const auto answer =
+      ask("POST", "/v1/flows/end", R"({"address": "198.51.100.0/24", "port": 80, "state": "syn_sent"})");
+  EXPECT_EQ(answer, nlohmann::json({{"ended", 7}, {"next", nullptr}}));
+  EXPECT_EQ(gateway_.query_.filter.address, Ipv4Prefix::parse("198.51.100.0/24"));
+  EXPECT_EQ(gateway_.query_.filter.port, 80);
+  EXPECT_EQ(gateway_.query_.filter.state, "syn_sent");
+  gateway_.ended_result_->next = FlowPosition{1, 5};
+  EXPECT_EQ(ask("POST", "/v1/flows/end", R"({"all": true, "from": "0.7"})")["next"], "1.5");
+  EXPECT_EQ(gateway_.query_.filter, FlowFilter());
+  EXPECT_EQ(gateway_.query_.from.at, 7U);
+  gateway_.ended_result_ = absl::UnavailableError("worker 1 does not answer");
+  EXPECT_EQ(ask("POST", "/v1/flows/end", R"({"port": "80"})")["error"], "worker 1 does not answer");
+  EXPECT_EQ(response_.status, 503);
+}
+
+TEST_F(ApiTest, NothingEndsWithoutAFilter) {
+  gateway_.query_.filter.port = 1;
+  for (const char* wrong : {"", "{", "[]", "{}", R"({"all": false})", R"({"all": true, "port": 80})",
+                            R"({"all": "true"})", R"({"from": "0.0"})", R"({"port": 80.5})", R"({"port": null})",
+                            R"({"limit": "5", "all": true})", R"({"colour": "red"})", R"({"service": ""})"}) {
+    ask("POST", "/v1/flows/end", wrong);
+    EXPECT_EQ(response_.status, 400) << wrong;
+  }
+  EXPECT_EQ(gateway_.query_.filter.port, 1) << "it was never asked";
+}
+
+TEST_F(ApiTest, AnOperatorsWeightIsShownBesideTheConfiguredOne) {
+  Rules rules = rules_of(*gateway_.status_.ruleset);
+  Backend& backend = rules.vips[0].services[0].backends[0];
+  backend.configured_weight = std::exchange(backend.weight, 5);
+  gateway_.status_.ruleset = compile(std::move(rules), 4);
+  const auto shown = ask("GET", "/v1/backends")["backends"][0];
+  EXPECT_EQ(shown["weight"], 5);
+  EXPECT_EQ(shown["configured_weight"], 1);
 }
 
 TEST_F(ApiTest, WhatIsNotThereIsNamed) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -57,6 +58,14 @@ class FakeGateway final : public GatewayControl {
     query_ = std::move(query);
     done(flows_result_);
   }
+  absl::StatusOr<std::vector<std::string>> set_weight(const std::string& backend,
+                                                      std::optional<std::uint32_t> weight) override {
+    return change(weight ? std::to_string(*weight) + "*" : "1*", backend);
+  }
+  void end_flows(FlowFilter filter, FlowPosition from, std::function<void(absl::StatusOr<EndedFlows>)> done) override {
+    query_ = {.filter = std::move(filter), .from = from};
+    done(ended_result_);
+  }
   void explain(std::vector<std::uint8_t> packet, std::function<void(absl::StatusOr<Explanation>)> done) override {
     packet_ = std::move(packet);
     done(explanation_result_);
@@ -76,6 +85,7 @@ class FakeGateway final : public GatewayControl {
   std::vector<std::string> changes_;
   FlowQuery query_;
   absl::StatusOr<FlowPage> flows_result_;
+  absl::StatusOr<EndedFlows> ended_result_ = EndedFlows{.flows = 7, .next = {}};
   std::vector<std::uint8_t> packet_;
   absl::StatusOr<Explanation> explanation_result_ = Explanation();
   absl::Status standby_result_;

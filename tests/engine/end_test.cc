@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/world.h"
+#include "vipgate/flow_info.h"
 #include "vipgate/inspect.h"
 
 // How flows end that nobody closes.
@@ -91,6 +92,49 @@ TEST(End, UnchangedFlowsGoOnOverManyReloads) {
     world.pass_time(seconds(1));
   }
   EXPECT_EQ(world.counters().flows_revoked, 0U);
+}
+
+TEST(End, FlowsThatAnOperatorChoosesEndAndBothEndsAreTold) {
+  World world(rules_with({{.name = "web"}, {.name = "mail", .port = 25}}), 64 * 1024, 4);
+  std::vector<Connection> connections;
+  for (int i = 0; i < 100; ++i) connections.emplace_back(world, "198.51.100.7:" + std::to_string(20000 + i));
+  for (Connection& connection : connections) ASSERT_TRUE(connection.open());
+  Connection mail(world, kClient, "203.0.113.10:25");
+  ASSERT_TRUE(mail.open());
+  const auto is_web = [](const FlowInfo& flow) { return flow.service->name == "web"; };
+  EXPECT_EQ(world.end(is_web), 100U);
+  EXPECT_EQ(world.sent_meanwhile().size(), 200U);
+  EXPECT_EQ(world.counters().flows_ended, 100U);
+  EXPECT_EQ(world.flows(), 1U);
+  EXPECT_TRUE(mail.exchange());
+  EXPECT_EQ(world.end(is_web), 0U);
+  EXPECT_FALSE(connections[0].exchange());
+}
+
+TEST(End, AnEndedConnectionsResetsAreWhatItsEndsExpect) {
+  World world(rules_with({{.name = "web"}}));
+  Connection connection(world, kClient);
+  ASSERT_TRUE(connection.open() && connection.exchange());
+  EXPECT_EQ(world.end([](const FlowInfo&) { return true; }), 1U);
+  EXPECT_EQ(described(world.sent_meanwhile()),
+            (std::vector<std::string>{"tcp 203.0.113.10:80 > 198.51.100.7:40000 R seq 500007 win 0 length 0",
+                                      "tcp " + connection.source() + " > 10.0.0.2:8080 R seq 1007 win 0 length 0"}));
+}
+
+TEST(End, WhatEndedFlowsHeldIsFreeAgain) {
+  Rules rules = rules_with({{.name = "web"}});
+  rules.vips[0].services[0].limits.flows = 10;
+  rules.egress = {{.from = *Ipv4Prefix::parse("10.0.0.0/24"), .as = address("203.0.113.10"), .except = {}}};
+  World world(rules);
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 10; ++i) {
+      Connection connection(world, "198.51.100.7:" + std::to_string(20000 + 10 * round + i));
+      ASSERT_TRUE(connection.open()) << "within the limit again";
+    }
+    ASSERT_EQ(world.send(tcp("10.0.0.9:5000", "192.0.2.80:443").syn()).verdict.action, Action::forward);
+    EXPECT_EQ(world.end([](const FlowInfo&) { return true; }), 11U);
+    EXPECT_EQ(world.flows(), 0U) << "the mapping of the egress flow is gone as well";
+  }
 }
 
 }  // namespace

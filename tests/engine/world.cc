@@ -169,6 +169,21 @@ void World::pass_time(Duration duration) {
   }
 }
 
+std::size_t World::end(const std::function<bool(const FlowInfo&)>& chosen, std::size_t budget, std::size_t most) {
+  std::size_t count = 0;
+  Collector collector(sent_);
+  for (const auto& engine : engines_) {
+    std::optional<std::uint64_t> next = 0;
+    while (next) {
+      const Engine::Ended ended = engine->end(*next, budget, most, now_, chosen, collector);
+      EXPECT_LE(ended.flows, most);
+      count += ended.flows;
+      next = ended.next;
+    }
+  }
+  return count;
+}
+
 void World::reload(Rules rules) {
   ruleset_ = compile(std::move(rules), ++generation_, ruleset_.get());
   for (const auto& engine : engines_) engine->set_ruleset(ruleset_);

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -12,6 +13,7 @@
 #include "flow/flow_record.h"
 #include "support/packet_builder.h"
 #include "vipgate/engine.h"
+#include "vipgate/flow_info.h"
 
 // An engine with everything around it, on virtual time. The addresses of all engine tests:
 //
@@ -57,6 +59,8 @@ class World {
   /// What the engine sent while time went by, since the last call.
   std::vector<WirePacket> sent_meanwhile() { return std::exchange(sent_, {}); }
   void reload(Rules rules);
+  /// Ends the flows that are chosen, in steps of so many at most; what is sent counts as sent meanwhile. How many.
+  std::size_t end(const std::function<bool(const FlowInfo&)>& chosen, std::size_t budget = 64, std::size_t most = 4);
 
   /// What outlives a process.
   struct Image {
