@@ -40,7 +40,7 @@ ExitCode run(const RunCommand& command) {
   {
     control::Server server(context, gateway);
     status = gateway.run([&] {
-      absl::Status listening = server.listen(control.socket);
+      absl::Status listening = server.listen(control.socket, control.group);
       if (listening.ok() && control.http) server.listen(*control.http);
       return listening;
     });

@@ -49,8 +49,9 @@ struct Config {
     bool guard = true;                  ///< keep clients from reaching backends directly
   };
   struct Control {
-    std::string socket;            ///< path of the UNIX socket that commands talk to
-    std::optional<Endpoint> http;  ///< where it can be looked at over TCP; none: nowhere
+    std::string socket;                  ///< path of the UNIX socket that commands talk to
+    std::optional<std::uint32_t> group;  ///< number of the group whose members may use it, too
+    std::optional<Endpoint> http;        ///< where it can be looked at over TCP; none: nowhere
   };
 
   Tun tun;

@@ -1,5 +1,9 @@
 #include "config/sections.h"
 
+#include <grp.h>
+
+#include <cerrno>
+
 #include "config/reader.h"
 
 namespace vipgate::config {
@@ -172,12 +176,37 @@ std::optional<Endpoint> read_listener(std::string_view key, const JsonValue& val
   return std::nullopt;
 }
 
+/// The number of a group of this host.
+std::optional<std::uint32_t> read_group(std::string_view key, const JsonValue& value, Errors& errors) {
+  constexpr std::size_t kMaxName = 64;
+  constexpr std::int64_t kLastGroup = 0xFFFFFFFE;  // the one behind it means "none" to the kernel
+  if (value.kind == JsonKind::integer) {
+    const auto number = read_integer(key, value, IntegerRange{0, kLastGroup}, errors);
+    return number ? std::optional(static_cast<std::uint32_t>(*number)) : std::nullopt;
+  }
+  if (value.kind != JsonKind::string) {
+    add_mismatch(key, value, "the name or the number of a group, such as \"vipgate\"", errors);
+    return std::nullopt;
+  }
+  const auto name = read_text(key, value, kMaxName, errors);
+  if (!name) return std::nullopt;
+  group entry{};
+  group* found = nullptr;
+  std::vector<char> room(1024);
+  while (::getgrnam_r(name->c_str(), &entry, room.data(), room.size(), &found) == ERANGE) room.resize(2 * room.size());
+  if (found != nullptr) return found->gr_gid;
+  errors.add(value.offset, quoted(key) + ": no group is called " + quoted(*name) +
+                               " here; make it with groupadd, or name one that there is");
+  return std::nullopt;
+}
+
 void read_control(const JsonValue* value, const std::string& state_dir, Config::Control& control, Errors& errors) {
-  static constexpr std::array kKeys{Key{"socket"}, Key{"http"}};
+  static constexpr std::array kKeys{Key{"socket"}, Key{"group"}, Key{"http"}};
   control.socket = state_dir + std::string(kSocketName);
   if (value == nullptr) return;
   const ObjectReader reader("\"control\"", *value, kKeys, errors);
   reader.set(control.socket, "socket", read_path, kMaxSocketPath, "/run/vipgate/control.sock");
+  reader.set(control.group, "group", read_group);
   reader.set(control.http, "http", read_listener);
 }
 

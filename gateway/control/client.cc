@@ -45,12 +45,18 @@ absl::StatusOr<Response> ask(const std::string& socket, const Request& request) 
   Error failed;
   stream.async_connect(Local::endpoint(socket), [&](const Error& unconnected) {
     if ((failed = unconnected)) return;
+    // Who is refused may be told before the request is there, and it cannot be sent any more then.
     http::async_write(stream, message, [&](const Error& unsent, std::size_t) {
-      if ((failed = unsent)) return;
-      http::async_read(stream, buffer, parser, [&](const Error& unread, std::size_t) { failed = unread; });
+      http::async_read(stream, buffer, parser,
+                       [&, unsent](const Error& unread, std::size_t) { failed = unread && unsent ? unsent : unread; });
     });
   });
   context.run();
+  if (failed == boost::system::errc::permission_denied) {
+    return absl::PermissionDeniedError(
+        absl::StrCat(socket, ": ", failed.message(),
+                     ": only root, the gateway's own user and the members of control.group may ask"));
+  }
   if (failed) {
     return absl::UnavailableError(
         absl::StrCat("no gateway answers at ", socket, ": ", failed.message(),

@@ -8,6 +8,7 @@
 namespace vipgate::control {
 
 /// Asks the gateway behind a UNIX socket once, and waits for the answer. Unavailable, with the remedy: nobody answers.
+/// PermissionDenied: this user may not.
 absl::StatusOr<Response> ask(const std::string& socket, const Request& request);
 
 }  // namespace vipgate::control

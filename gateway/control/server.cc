@@ -15,6 +15,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "control/api.h"
+#include "control/clients.h"
+#include "control/peer.h"
 #include "control/session.h"
 #include "runtime/log.h"
 
@@ -32,15 +34,17 @@ constexpr auto kPause = std::chrono::milliseconds(100);
 constexpr auto kRetry = std::chrono::seconds(1);
 /// After how many vain tries it is said: a predecessor that just makes way has the address a moment longer.
 constexpr int kToldAfter = 3;
+/// For chown(2): only the group changes.
+constexpr auto kSameUser = static_cast<uid_t>(-1);
 
-bool is_permitted(Local::socket& socket) {
-  ucred peer{};
-  socklen_t size = sizeof(peer);
-  if (::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
-  return peer.uid == 0 || peer.uid == ::geteuid();
+using Group = std::optional<std::uint32_t>;
+
+Peer peer_at(Local::socket& socket, Group group) {
+  return peer_of(socket.native_handle(), group);
 }
-bool is_permitted(Tcp::socket& /*socket*/) {
-  return true;
+/// Over TCP nobody is asked who they are, and nobody can change anything.
+Peer peer_at(Tcp::socket& /*socket*/, Group /*group*/) {
+  return Peer::permitted;
 }
 
 /// Lets clients in, one after the other. Lives until close(), and as long as somebody waits.
@@ -52,8 +56,9 @@ class Doorman : public std::enable_shared_from_this<Doorman<Protocol>> {
 
   /// Calls bind(acceptor), which returns an error, on the open socket.
   template <typename Bind>
-  Error open(Manners manners, Bind&& bind) {
+  Error open(Manners manners, Group group, Bind&& bind) {
     manners_ = manners;
+    group_ = group;
     Error error;
     if (acceptor_.is_open()) acceptor_.close(error);
     acceptor_.open(protocol(), error);
@@ -82,12 +87,17 @@ class Doorman : public std::enable_shared_from_this<Doorman<Protocol>> {
     acceptor_.async_accept([self = this->shared_from_this()](const Error& error, typename Protocol::socket socket) {
       if (error == asio::error::operation_aborted) return;
       if (error) return self->accept_later();
-      const bool permitted = is_permitted(socket);
-      const auto session =
-          std::make_shared<Session<Protocol>>(std::move(socket), self->gateway_, self->manners_, self->clients_);
-      permitted ? session->start() : session->refuse(403, "only root and the gateway's own user may ask");
+      self->let_in(std::move(socket));
       self->accept();
     });
+  }
+
+  void let_in(typename Protocol::socket socket) {
+    const Peer peer = peer_at(socket, group_);
+    const Rank rank = peer == Peer::root ? Rank::root : Rank::ordinary;
+    const auto session = std::make_shared<Session<Protocol>>(std::move(socket), gateway_, manners_, rank);
+    if (peer != Peer::stranger) return session->start(*clients_);
+    session->refuse(403, "only root, the gateway's own user and the members of control.group may ask");
   }
 
   void accept_later() {
@@ -101,7 +111,8 @@ class Doorman : public std::enable_shared_from_this<Doorman<Protocol>> {
   asio::steady_timer pause_;
   GatewayControl& gateway_;
   Manners manners_;
-  std::shared_ptr<std::size_t> clients_ = std::make_shared<std::size_t>(0);
+  Group group_;
+  std::shared_ptr<Clients> clients_ = std::make_shared<Clients>();
 };
 
 }  // namespace
@@ -111,7 +122,7 @@ class Server::LocalListener {
   LocalListener(asio::io_context& context, GatewayControl& gateway)
       : doorman_(std::make_shared<Doorman<Local>>(context, gateway)) {}
 
-  absl::Status listen(const std::string& path) {
+  absl::Status listen(const std::string& path, Group group) {
     std::error_code no_folder;
     std::filesystem::create_directories(std::filesystem::path(path).parent_path(), no_folder);
     struct stat found {};
@@ -122,15 +133,25 @@ class Server::LocalListener {
       }
       (void)::unlink(path.c_str());
     }
-    const Error error = doorman_->open({.access = Access::change}, [&](Local::acceptor& acceptor) {
+    bool shared = true;
+    const Error error = doorman_->open({.access = Access::change}, group, [&](Local::acceptor& acceptor) {
       Error failed;
       const mode_t mask = ::umask(0177);  // from its first moment on, nobody else can connect
       acceptor.bind(Local::endpoint(path), failed);
       ::umask(mask);
-      if (!failed) path_ = path;
+      if (failed) return failed;
+      path_ = path;
       if (::lstat(path.c_str(), &found) == 0) inode_ = found.st_ino;
+      shared = !group || (::chown(path.c_str(), kSameUser, *group) == 0 && ::chmod(path.c_str(), 0660) == 0);
+      if (!shared) failed = Error(errno, boost::system::system_category());
       return failed;
     });
+    if (!shared) {
+      return absl::PermissionDeniedError(absl::StrCat("cannot give the control socket ", path, " to group ", *group,
+                                                      ", control.group: ", error.message(),
+                                                      "; make the gateway's user a member of it"));
+    }
+    if (!error && group) warn_of_a_closed_folder(*group);
     if (!error) return absl::OkStatus();
     return absl::UnavailableError(absl::StrCat("cannot make the control socket ", path, ": ", error.message(),
                                                "; name another with \"control\": { \"socket\" }"));
@@ -145,6 +166,16 @@ class Server::LocalListener {
   }
 
  private:
+  void warn_of_a_closed_folder(std::uint32_t group) const {
+    const std::string folder = std::filesystem::path(path_).parent_path();
+    struct stat found {};
+    if (::stat(folder.c_str(), &found) != 0) return;
+    const mode_t needed = found.st_gid == group ? S_IXGRP : S_IXOTH;
+    if ((found.st_mode & needed) != 0) return;
+    log_warning(absl::StrCat("members of group ", group, ", control.group, do not get through ", folder,
+                             " to the control socket; chmod ", needed == S_IXGRP ? "g" : "o", "+x ", folder));
+  }
+
   std::shared_ptr<Doorman<Local>> doorman_;
   std::string path_;
   ino_t inode_ = 0;  ///< of the socket at the path
@@ -158,7 +189,7 @@ class Server::TcpListener : public std::enable_shared_from_this<Server::TcpListe
   void listen() {
     const asio::ip::address_v4 address(endpoint_.address.value());
     const Manners manners{.access = Access::read, .local_names_only = address.is_loopback()};
-    const Error error = doorman_->open(manners, [&](Tcp::acceptor& acceptor) {
+    const Error error = doorman_->open(manners, /*group=*/{}, [&](Tcp::acceptor& acceptor) {
       Error failed;
       acceptor.set_option(asio::socket_base::reuse_address(true), failed);
       if (!failed) acceptor.bind({address, endpoint_.port}, failed);
@@ -198,8 +229,8 @@ Server::~Server() {
   if (tcp_) tcp_->close();
 }
 
-absl::Status Server::listen(const std::string& path) {
-  return local_->listen(path);
+absl::Status Server::listen(const std::string& path, Group group) {
+  return local_->listen(path, group);
 }
 
 void Server::listen(const Endpoint& endpoint) {

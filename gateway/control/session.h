@@ -1,7 +1,6 @@
 #pragma once
 
 #include <chrono>
-#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "control/api.h"
+#include "control/clients.h"
 #include "control/server.h"
 
 namespace vipgate::control {
@@ -35,21 +35,15 @@ inline bool names_local_host(std::string_view host) {
 
 /// One client: request after request, until it leaves or stalls.
 template <typename Protocol>
-class Session : public std::enable_shared_from_this<Session<Protocol>> {
+class Session final : public Client, public std::enable_shared_from_this<Session<Protocol>> {
  public:
   using Socket = typename Protocol::socket;
 
-  /// `clients` counts those that are there.
-  Session(Socket socket, GatewayControl& gateway, Manners manners, std::shared_ptr<std::size_t> clients)
-      : stream_(std::move(socket)), gateway_(gateway), manners_(manners), clients_(std::move(clients)) {
-    ++*clients_;
-  }
-  ~Session() { --*clients_; }
+  Session(Socket socket, GatewayControl& gateway, Manners manners, Rank rank)
+      : Client(rank), stream_(std::move(socket)), gateway_(gateway), manners_(manners) {}
 
-  Socket& socket() { return stream_.socket(); }
-
-  void start() {
-    if (*clients_ > kMaxClients) return refuse(503, "too many clients; come again in a moment");
+  void start(Clients& clients) {
+    if (!clients.admit(*this)) return refuse(503, "too many clients; come again in a moment");
     read();
   }
 
@@ -68,7 +62,10 @@ class Session : public std::enable_shared_from_this<Session<Protocol>> {
       "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:; "
       "frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
+  void make_way() override { stream_.close(); }
+
   void read() {
+    awaits_request();
     parser_.emplace();
     parser_->header_limit(kMaxHeader);
     parser_->body_limit(kMaxBody);
@@ -92,6 +89,7 @@ class Session : public std::enable_shared_from_this<Session<Protocol>> {
     if (manners_.local_names_only && !names_local_host({host.data(), host.size()})) {
       return refuse(421, "ask by an address or by localhost: another name may be a trick of a web page");
     }
+    is_served();
     is_head_ = message.method() == http::verb::head;
     const bool keep_alive = message.keep_alive();
     answer({std::string(message.method_string()), std::string(message.target()), message.body()}, manners_.access,
@@ -111,6 +109,7 @@ class Session : public std::enable_shared_from_this<Session<Protocol>> {
     if (response.content_type == Response().content_type) response_.body() += "\n";
     response_.prepare_payload();
     if (std::exchange(is_head_, false)) response_.body().clear();  // its length stays (RFC 9110 §8.6)
+    awaits_reader();
     stream_.expires_after(kPatience);
     http::async_write(stream_, response_,
                       [self = this->shared_from_this(), keep_alive](const Error& error, std::size_t) {
@@ -121,7 +120,6 @@ class Session : public std::enable_shared_from_this<Session<Protocol>> {
   boost::beast::basic_stream<Protocol> stream_;
   GatewayControl& gateway_;
   Manners manners_;
-  std::shared_ptr<std::size_t> clients_;
   boost::beast::flat_buffer buffer_{kMaxHeader + kMaxBody};
   std::optional<http::request_parser<http::string_body>> parser_;
   http::response<http::string_body> response_;

@@ -62,6 +62,7 @@ std::string fixed_at_start(const Config& running, const Config& wanted) {
   compare("kernel.table", running.kernel.table == wanted.kernel.table);
   compare("kernel.protocol", running.kernel.protocol == wanted.kernel.protocol);
   compare("control.socket", running.control.socket == wanted.control.socket);
+  compare("control.group", running.control.group == wanted.control.group);
   compare("control.http", running.control.http == wanted.control.http);
   return names;
 }

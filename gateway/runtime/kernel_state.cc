@@ -32,7 +32,7 @@ absl::Status make_folder(const std::string& folder) {
     const std::string parent = folder.substr(0, end);
     if (::mkdir(parent.c_str(), 0755) != 0 && errno != EEXIST) return failed("make", parent);
   }
-  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return failed("make", folder);
+  if (::mkdir(folder.c_str(), 0711) != 0 && errno != EEXIST) return failed("make", folder);
   return absl::OkStatus();
 }
 

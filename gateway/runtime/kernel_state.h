@@ -51,7 +51,7 @@ class KernelStateFile {
  public:
   static constexpr const char* kName = "kernel.state";
 
-  /// Makes the folder (mode 0700) where it is missing.
+  /// Makes the folder (mode 0711: its files are ours alone, its socket may be a group's) where it is missing.
   static absl::StatusOr<KernelStateFile> open(const std::string& folder);
 
   /// Goes on with the lock of a gateway that hands it over.

@@ -38,7 +38,7 @@ SOUND = {
     "flows": {"max": 65536, "state_dir": "/run/vipgate"},
     "timeouts": {"profile": "linux", "syn_sent": "1m", "udp": "300s"},
     "kernel": {"rule_priority": 100, "table": 187, "protocol": 86, "guard": True},
-    "control": {"socket": "/run/vipgate/control.sock", "http": "127.0.0.1:9860"},
+    "control": {"socket": "/run/vipgate/control.sock", "group": "root", "http": "127.0.0.1:9860"},
 }
 
 VALUES = [None, True, False, -1, 0, 1, 4, 80, 254, 300, 535, 1024, 65535, 65536, 70000, 1.5, 4294967296, "", "x", "auto", "tcp", "udp", "none",
@@ -53,7 +53,7 @@ CHECKS_ALONE = re.compile(
     r"\(more than 0|bits behind the prefix|a (loopback|multicast) |is (no|the broadcast) address|cannot serve|too high|goes with|does nothing|"
     r"needs? \"?(port|TCP|masquerade)|has no TCP|has none|own table|from the lower|from \"100ms\"|\"shared\"|shared VIP|no address is left|"
     r"is the tun|another|same|does not say which port|a VIP|is missing: \"?the file|no VIP|would take|nobody would|nothing is checked|"
-    r"lies in|host's own|its own ports|gives out|is no VIP|a port of|of TCP|check over TCP|nobody serves|prefix of your|to the interface itself", re.I)
+    r"lies in|no group is called|host's own|its own ports|gives out|is no VIP|a port of|of TCP|check over TCP|nobody serves|prefix of your|to the interface itself", re.I)
 
 
 def load(program):

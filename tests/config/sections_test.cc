@@ -84,6 +84,11 @@ TEST(Sections, Faults) {
       {"control.socket relative", in_top(R"("control": {"socket": @"control.sock"})"), "must be an absolute path"},
       {"control.socket long", in_top("\"control\": {\"socket\": @\"/" + std::string(107, 'x') + "\"}"),
        "1 to 107 bytes"},
+      {"control.group unknown", in_top(R"("control": {"group": @"no-such-group"})"),
+       R"("group": no group is called "no-such-group" here; make it)"},
+      {"control.group empty", in_top(R"("control": {"group": @""})"), "\"group\""},
+      {"control.group number", in_top(R"("control": {"group": @4294967295})"), "0 to 4294967294"},
+      {"control.group list", in_top(R"("control": {"group": @["root"]})"), "the name or the number of a group"},
       {"control.http without a port", in_top(R"("control": {"http": @"127.0.0.1"})"), "and a port, such as"},
       {"control.http port 0", in_top(R"("control": {"http": @"127.0.0.1:0"})"), "and a port, such as"},
       {"control.http by name", in_top(R"("control": {"http": @"localhost:9860"})"), "an address of this host"},
@@ -179,6 +184,9 @@ TEST(Sections, Subnets) {
 TEST(Sections, TheControlSocketLiesInTheStateFolder) {
   EXPECT_EQ(accept(in_top(R"("flows": {"state_dir": "/srv/x"})")).control.socket, "/srv/x/control.sock");
   EXPECT_EQ(accept(in_top(R"("control": {"socket": "/srv/y"})")).control.socket, "/srv/y");
+  EXPECT_EQ(accept(in_top(R"("control": {"socket": "/srv/y"})")).control.group, std::nullopt);
+  EXPECT_EQ(accept(in_top(R"("control": {"group": "root"})")).control.group, 0U);
+  EXPECT_EQ(accept(in_top(R"("control": {"group": 48123})")).control.group, 48123U) << "a number need have no name";
 }
 
 TEST(Sections, NothingIsReachedOverTcpUnlessTold) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <string>
 #include <utility>
@@ -45,7 +46,15 @@ class FakeGateway final : public GatewayControl {
     status_.workers[1].stuck = true;
   }
 
-  void status(std::function<void(const GatewayStatus&)> done) override { done(status_); }
+  void status(std::function<void(const GatewayStatus&)> done) override {
+    if (!holds_answers_) return done(status_);
+    held_answers_.push_back(std::move(done));
+    ++held_;
+  }
+  void answer_held() {
+    holds_answers_ = false;
+    for (const auto& done : std::exchange(held_answers_, {})) done(status_);
+  }
   ReloadResult reload() override {
     ++reloads_;
     return reload_result_;
@@ -92,6 +101,9 @@ class FakeGateway final : public GatewayControl {
   GatewayStatus status_;
   ReloadResult reload_result_{true, {"web: port changed"}};
   int reloads_ = 0;
+  bool holds_answers_ = false;
+  std::vector<std::function<void(const GatewayStatus&)>> held_answers_;
+  std::atomic<std::size_t> held_ = 0;
 };
 
 }  // namespace vipgate::test

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -12,10 +13,12 @@
 #include <gtest/gtest.h>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
 
 #include "control/client.h"
+#include "control/clients.h"
 #include "control/fake_gateway.h"
 #include "support/temporary_folder.h"
 
@@ -200,32 +203,89 @@ TEST_F(ServerTest, Fault25_MalformedAndOversizedRequests) {
   EXPECT_TRUE(ask(socket_, {"GET", "/v1/status", ""}).ok());
 }
 
+/// A session that the server has closed ends here.
+bool is_closed(Local::socket& socket) {
+  char letter = 0;
+  boost::system::error_code error;
+  socket.read_some(boost::asio::buffer(&letter, 1), error);
+  return error == boost::asio::error::eof || error == boost::asio::error::connection_reset;
+}
+
 TEST_F(ServerTest, Fault25_ClientsThatStallHoldUpNobodyElse) {
   serve();
   std::vector<Local::socket> stalled;
-  for (std::size_t i = 0; i + 1 < kMaxClients; ++i) {
+  for (std::size_t i = 0; i < 3 * kMaxClients; ++i) {
     stalled.push_back(connect());
-    boost::asio::write(stalled.back(), boost::asio::buffer("GET /v1/sta", 11));
+    boost::asio::write(stalled.back(), boost::asio::buffer(std::string("GET /v1/sta")));
+  }
+  for (std::size_t i = 0; i < 2 * kMaxClients; ++i) {
+    EXPECT_TRUE(is_closed(stalled[i])) << "who has been silent longest gives way";
+  }
+  for (int i = 0; i < 5; ++i) {
+    const auto response = ask(socket_, {"GET", "/v1/status", ""});
+    ASSERT_TRUE(response.ok()) << response.status();
+    EXPECT_EQ(response->status, 200);
+  }
+  boost::asio::write(stalled.back(), boost::asio::buffer(std::string("tus HTTP/1.1\r\n\r\n")));
+  EXPECT_FALSE(is_closed(stalled.back())) << "the last to come was the last to go";
+}
+
+TEST_F(ServerTest, Fault25_ClientsThatReadNoAnswerGiveWay) {
+  gateway_.reload_result_.lines.assign(20, std::string(100'000, 'x'));  // more than a socket takes
+  serve();
+  std::vector<Local::socket> stalled;
+  for (std::size_t i = 0; i < kMaxClients; ++i) {
+    stalled.push_back(connect());
+    boost::asio::write(stalled.back(), boost::asio::buffer(std::string("POST /v1/reload HTTP/1.1\r\n\r\n")));
   }
   const auto response = ask(socket_, {"GET", "/v1/status", ""});
   ASSERT_TRUE(response.ok()) << response.status();
   EXPECT_EQ(response->status, 200);
 }
 
-TEST_F(ServerTest, Fault25_TooManyClientsAreToldSo) {
+TEST_F(TcpServerTest, Fault25_TooManyClientsInTheMiddleOfAnAnswerAreToldSo) {
+  gateway_.holds_answers_ = true;
+  server_.listen(Endpoint{Ipv4Address(0x7f000001), port_});
   serve();
-  std::vector<Local::socket> idle;
-  for (std::size_t i = 0; i < kMaxClients; ++i) idle.push_back(connect());
-  EXPECT_THAT(say(""), StartsWith("HTTP/1.1 503"));
-  idle.clear();
-  // Its end is noticed a moment later.
-  for (int i = 0; i < 500; ++i) {
-    const auto response = ask(socket_, {"GET", "/v1/status", ""});
-    ASSERT_TRUE(response.ok()) << response.status();
-    if (response->status == 200) return;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  std::vector<Tcp::socket> waiting;
+  for (std::size_t i = 0; i < kMaxClients; ++i) {
+    waiting.emplace_back(client_);
+    waiting.back().connect({kLoopback, port_});
+    boost::asio::write(waiting.back(),
+                       boost::asio::buffer(std::string("GET /v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n")));
   }
-  FAIL() << "no room after all had left";
+  while (gateway_.held_ < kMaxClients) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_THAT(request("GET /v1/status"), StartsWith("HTTP/1.1 503"));
+  boost::asio::post(context_, [this] { gateway_.answer_held(); });
+  for (Tcp::socket& one : waiting) {
+    char letter = 0;
+    one.read_some(boost::asio::buffer(&letter, 1));
+  }
+  EXPECT_THAT(request("GET /v1/status"), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(ServerTest, Fault25_ManyClientsAtOnceAreAllAnswered) {
+  serve();
+  std::vector<std::thread> clients;
+  std::atomic<int> answered = 0;
+  for (std::size_t i = 0; i < kMaxClients / 2; ++i) {
+    clients.emplace_back([&] {
+      for (int round = 0; round < 20; ++round) {
+        const auto response = ask(socket_, {"GET", "/v1/status", ""});
+        if (response.ok() && response->status == 200) ++answered;
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(answered, 20 * static_cast<int>(kMaxClients / 2));
+}
+
+TEST_F(ServerTest, AGroupsMembersMayConnect) {
+  ASSERT_TRUE(server_.listen(socket_, ::getgid()).ok());
+  struct stat found {};
+  ASSERT_EQ(::stat(socket_.c_str(), &found), 0);
+  EXPECT_EQ(found.st_mode & 0777U, 0660U);
+  EXPECT_EQ(found.st_gid, ::getgid());
 }
 
 }  // namespace

@@ -434,7 +434,7 @@ TEST_F(KernelSetupTest, the_state_folder_is_made_private_and_named_in_errors) {
   ASSERT_TRUE(setup->apply(deep, TunOrigin::created).ok());
   struct stat info {};
   ASSERT_EQ(::stat((folder_.path() + "/a/b").c_str(), &info), 0);
-  EXPECT_EQ(info.st_mode & 0777, 0700U);
+  EXPECT_EQ(info.st_mode & 0777, 0711U);
   setup->restore();
 
   std::ofstream(folder_.path() + "/file") << "x";
