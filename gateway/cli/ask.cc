@@ -42,4 +42,9 @@ Answer ask(const GatewayAddress& gateway, const std::string& method, const std::
   return answer;
 }
 
+ExitCode print_json(const Answer& answer) {
+  if (answer.body.is_structured()) std::cout << answer.body.dump(2) << '\n';
+  return answer.code;
+}
+
 }  // namespace vipgate

@@ -16,4 +16,7 @@ struct Answer {
 Answer ask(const GatewayAddress& gateway, const std::string& method, const std::string& target,
            const nlohmann::ordered_json& body = nullptr);
 
+/// For `--json`: the gateway's answer, also one that refuses, on the standard output. Returns the exit code.
+ExitCode print_json(const Answer& answer);
+
 }  // namespace vipgate

@@ -28,6 +28,7 @@ ExitCode clean(const CleanCommand& command);
 
 struct CheckCommand {
   std::string config_file = kDefaultConfigFile;
+  bool json = false;
 };
 ExitCode check(const CheckCommand& command);
 
@@ -67,19 +68,24 @@ struct FlowsCommand {
   GatewayAddress gateway;
   std::vector<std::pair<std::string, std::string>> wanted;  ///< parameters of /v1/flows
   std::size_t limit = 0;                                    ///< most flows to show; 0: all
+  bool end = false;                                         ///< ends them
+  bool all = false;                                         ///< ends all of them
   bool json = false;
 };
 ExitCode flows(const FlowsCommand& command);
+ExitCode end_flows(const FlowsCommand& command);
 
 struct TopCommand {
   GatewayAddress gateway;
   double interval = 1;  ///< seconds
   bool once = false;    ///< one table, for scripts
+  bool json = false;    ///< the same as JSON
 };
 ExitCode top(const TopCommand& command);
 
 struct ReloadCommand {
   GatewayAddress gateway;
+  bool json = false;
 };
 ExitCode reload(const ReloadCommand& command);
 
@@ -88,12 +94,22 @@ struct DrainCommand {
   std::string backend;
   bool back = false;  ///< undrain
   bool wait = false;  ///< until the last flow has ended
+  bool json = false;
 };
 ExitCode drain(const DrainCommand& command);
+
+struct WeightCommand {
+  GatewayAddress gateway;
+  std::string backend;
+  std::optional<std::uint32_t> weight;  ///< none: as configured
+  bool json = false;
+};
+ExitCode set_weight(const WeightCommand& command);
 
 struct StandbyCommand {
   GatewayAddress gateway;
   bool standby = true;  ///< or active
+  bool json = false;
 };
 ExitCode set_standby(const StandbyCommand& command);
 

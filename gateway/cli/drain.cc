@@ -33,7 +33,7 @@ ExitCode wait_until_empty(const DrainCommand& command, const std::set<std::strin
     if (answer.code != kDone) return answer.code;
     const std::uint64_t flows = flows_of(answer.body, names);
     if (flows == 0) return kDone;
-    std::cout << flows << " flows left" << std::endl;  // flushed: somebody watches
+    if (!command.json) std::cout << flows << " flows left" << std::endl;  // flushed: somebody watches
     std::this_thread::sleep_for(kLookAgain);
   }
 }
@@ -43,10 +43,12 @@ ExitCode wait_until_empty(const DrainCommand& command, const std::set<std::strin
 ExitCode drain(const DrainCommand& command) {
   const char* path = command.back ? "/v1/undrain" : "/v1/drain";
   const Answer answer = ask(command.gateway, "POST", path, {{"backend", command.backend}});
+  if (command.json) (void)print_json(answer);
   if (answer.code != kDone) return answer.code;
   std::set<std::string> names;
   for (const Json& name : answer.body["backends"]) {
     names.insert(name.get<std::string>());
+    if (command.json) continue;
     std::cout << name.get<std::string>() << (command.back ? " takes new flows" : " takes no new flow") << '\n';
   }
   return command.wait ? wait_until_empty(command, names) : kDone;

@@ -38,6 +38,7 @@ void print(const Json& flow) {
 }  // namespace
 
 ExitCode flows(const FlowsCommand& command) {
+  if (command.end) return end_flows(command);
   std::string fixed;
   for (const auto& [name, value] : command.wanted) {
     if (!value.empty()) absl::StrAppend(&fixed, "&", name, "=", control::encode_query(value));

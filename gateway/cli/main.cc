@@ -47,7 +47,10 @@ Example:
 constexpr const char* kFlowsFooter = R"(Example:
   vipgate flows
   vipgate flows --address 198.51.100.0/24 --state established
-  vipgate flows --service web --json | jq -r .source)";
+  vipgate flows --service web --json | jq -r .source
+  vipgate flows --end --address 198.51.100.7
+
+--end ends the flows that the filters pick. Both ends of a connection that is set up get a RST; the next datagram of other flows begins another.)";
 
 constexpr const char* kTopFooter = R"(Without a terminal, or with --once, it prints one table.
 
@@ -76,12 +79,38 @@ Example:
 constexpr const char* kUndrainFooter = R"(Example:
   vipgate undrain 10.0.0.3)";
 
+constexpr const char* kWeightFooter =
+    R"(The flows that there are go on. It holds over reloads, restarts and upgrades, until it is taken back with `default`. 0: no new flow.
+
+Example:
+  vipgate weight web/10.0.0.3:8080 5
+  vipgate weight 10.0.0.3 default)";
+
 constexpr const char* kStandbyFooter =
     R"(Of two gateways with one configuration, one is active and the other stands by. Flows are not shared by them: after a change, clients have to connect anew.
 
 Example:
   vipgate standby
   vipgate activate)";
+
+/// A weight, or "default" for the configured one.
+CLI::Option* add_weight(CLI::App* app, std::optional<std::uint32_t>& weight) {
+  constexpr std::uint32_t kMost = 65535;  // as in the configuration
+  const auto take = [&weight](const std::string& text) {
+    weight.reset();
+    if (text == "default") return true;
+    std::uint32_t number = 0;
+    if (!CLI::detail::lexical_cast(text, number) || number > kMost) return false;
+    weight = number;
+    return true;
+  };
+  return app->add_option_function<std::string>(
+      "WEIGHT",
+      [take](const std::string& text) {
+        if (!take(text)) throw CLI::ValidationError("WEIGHT", "must be 0 to 65535, or \"default\"");
+      },
+      "0 to 65535, or default: as configured");
+}
 
 /// How commands find the running gateway.
 void add_address(CLI::App* app, vipgate::GatewayAddress& address) {
@@ -123,6 +152,7 @@ int main(int argc, char** argv) {
       app.add_subcommand("check", "Check a configuration: a summary, or every error as FILE:LINE:COLUMN: what");
   check_app->footer(kCheckFooter);
   check_app->add_option("FILE", check_command.config_file, "Configuration file")->capture_default_str();
+  check_app->add_flag("--json", check_command.json, "As JSON");
 
   ReplayCommand replay_command;
   auto* replay_app =
@@ -172,7 +202,10 @@ int main(int argc, char** argv) {
   for (std::size_t i = 0; i < flows_command.wanted.size(); ++i) {
     flows_app->add_option("--" + flows_command.wanted[i].first, flows_command.wanted[i].second, kFlowHelp[i]);
   }
-  flows_app->add_option("--limit", flows_command.limit, "No more than so many");
+  auto* limit = flows_app->add_option("--limit", flows_command.limit, "No more than so many");
+  auto* end =
+      flows_app->add_flag("--end", flows_command.end, "End them: wants at least one filter, or --all")->excludes(limit);
+  flows_app->add_flag("--all", flows_command.all, "With --end: all flows there are")->needs(end);
   flows_app->add_flag("--json", flows_command.json, "A JSON object a line");
 
   TopCommand top_command;
@@ -183,11 +216,13 @@ int main(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::Range(0.1, 3600.0));
   top_app->add_flag("--once", top_command.once, "One table, after one interval");
+  top_app->add_flag("--json", top_command.json, "The same as JSON");
 
   ReloadCommand reload_command;
   auto* reload_app = app.add_subcommand("reload", "Have the running gateway read its configuration file again");
   reload_app->footer(kReloadFooter);
   add_address(reload_app, reload_command.gateway);
+  reload_app->add_flag("--json", reload_command.json, "As JSON");
 
   DrainCommand drain_command;
   auto* drain_app = app.add_subcommand("drain", "Give a backend no new flow");
@@ -195,6 +230,7 @@ int main(int argc, char** argv) {
   add_address(drain_app, drain_command.gateway);
   drain_app->add_option("BACKEND", drain_command.backend, "ADDRESS (in every service) or SERVICE/BACKEND")->required();
   drain_app->add_flag("--wait", drain_command.wait, "Come back when its last flow has ended");
+  drain_app->add_flag("--json", drain_command.json, "As JSON");
 
   DrainCommand undrain_command;
   undrain_command.back = true;
@@ -203,17 +239,30 @@ int main(int argc, char** argv) {
   add_address(undrain_app, undrain_command.gateway);
   undrain_app->add_option("BACKEND", undrain_command.backend, "As it was drained, or its address")->required();
 
+  undrain_app->add_flag("--json", undrain_command.json, "As JSON");
+
+  WeightCommand weight_command;
+  auto* weight_app = app.add_subcommand("weight", "Give a backend another share of new flows");
+  weight_app->footer(kWeightFooter);
+  add_address(weight_app, weight_command.gateway);
+  weight_app->add_option("BACKEND", weight_command.backend, "ADDRESS (in every service) or SERVICE/BACKEND")
+      ->required();
+  add_weight(weight_app, weight_command.weight)->required();
+  weight_app->add_flag("--json", weight_command.json, "As JSON");
+
   StandbyCommand standby_command;
   auto* standby_app =
       app.add_subcommand("standby", "Withdraw all announcements of VIPs: another gateway is to have them");
   standby_app->footer(kStandbyFooter);
   add_address(standby_app, standby_command.gateway);
+  standby_app->add_flag("--json", standby_command.json, "As JSON");
 
   StandbyCommand activate_command;
   activate_command.standby = false;
   auto* activate_app = app.add_subcommand("activate", "Announce the VIPs, after `standby` or `run --standby`");
   activate_app->footer(kStandbyFooter);
   add_address(activate_app, activate_command.gateway);
+  activate_app->add_flag("--json", activate_command.json, "As JSON");
 
   auto* schema_app = app.add_subcommand("schema", "Print the JSON Schema of the configuration, for editors");
   schema_app->footer(kSchemaFooter);
@@ -257,6 +306,7 @@ int main(int argc, char** argv) {
   if (reload_app->parsed()) return reload(reload_command);
   if (drain_app->parsed()) return drain(drain_command);
   if (undrain_app->parsed()) return drain(undrain_command);
+  if (weight_app->parsed()) return set_weight(weight_command);
   if (standby_app->parsed()) return set_standby(standby_command);
   if (activate_app->parsed()) return set_standby(activate_command);
   return replay(replay_command);

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "cli/ask.h"
+#include "cli/terminal.h"
 
 namespace vipgate {
 namespace {
@@ -37,13 +38,23 @@ std::string health_text(const Json& health) {
   return text;
 }
 
+/// In a column of its own, and in its colour.
+std::string state_text(const Json& backend) {
+  constexpr std::size_t kWidth = 8;
+  const std::string state = backend["state"];
+  return absl::StrCat(coloured(colour_of(backend), state), std::string(kWidth - std::min(kWidth, state.size()), ' '));
+}
+
 void print_service(const Json& service) {
   std::cout << "  " << std::left << std::setw(16) << service["name"].get<std::string>() << ' '
             << joined(service["protocol"], "+") << ' ' << joined(service["port"], ",") << '\n';
   for (const Json& backend : service["backends"]) {
     std::cout << "    " << std::setw(24) << backend["name"].get<std::string>();
-    std::cout << ' ' << std::setw(8) << backend["state"].get<std::string>() << backend["flows"] << " flows";
-    if (backend["weight"] != 1) std::cout << ", weight " << backend["weight"];
+    std::cout << ' ' << state_text(backend) << backend["flows"] << " flows";
+    if (backend["weight"] != 1 || backend.contains("configured_weight")) std::cout << ", weight " << backend["weight"];
+    if (backend.contains("configured_weight")) {
+      std::cout << " by an operator (configured: " << backend["configured_weight"] << ')';
+    }
     if (backend.contains("health")) std::cout << health_text(backend["health"]);
     std::cout << '\n';
   }
@@ -52,16 +63,17 @@ void print_service(const Json& service) {
 void print(const Json& status) {
   std::cout << "vipgate " << status["version"].get<std::string>() << ", process " << status["pid"] << ", up "
             << duration_text(status["uptime_seconds"]) << ", generation " << status["generation"]
-            << (status["standby"].get<bool>() ? ", STANDING BY" : "") << '\n'
+            << (status["standby"].get<bool>() ? ", " + coloured(Colour::yellow, "STANDING BY") : "") << '\n'
             << "flows " << status["flows"]["now"] << " of " << status["flows"]["max"] << ", packets read "
             << status["counters"]["packets_read"] << ", written " << status["counters"]["packets_written"] << '\n';
   for (std::size_t i = 0; i < status["workers"].size(); ++i) {
-    if (status["workers"][i]["stuck"].get<bool>()) std::cout << "worker " << i << " IS STUCK\n";
+    if (!status["workers"][i]["stuck"].get<bool>()) continue;
+    std::cout << "worker " << i << ' ' << coloured(Colour::red, "IS STUCK") << '\n';
   }
   for (const Json& vip : status["vips"]) {
     std::cout << "VIP " << (vip["address"].is_null() ? "without an address" : vip["address"].get<std::string>())
               << (vip.contains("interface") ? " of " + vip["interface"].get<std::string>() : "")
-              << (vip["served"].get<bool>() ? "" : " NOT SERVED") << '\n';
+              << (vip["served"].get<bool>() ? "" : " " + coloured(Colour::red, "NOT SERVED")) << '\n';
     for (const Json& service : vip["services"]) print_service(service);
   }
 }
@@ -78,11 +90,8 @@ ExitCode status(const StatusCommand& command) {
   const Answer answer = ask(command.gateway, "GET", "/v1/status");
   if (answer.code != kDone) return answer.code;
   if (command.quiet) return in_short(answer.body);
-  if (command.json) {
-    std::cout << answer.body.dump(2) << '\n';
-  } else {
-    print(answer.body);
-  }
+  if (command.json) return print_json(answer);
+  print(answer.body);
   return kDone;
 }
 

@@ -18,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "cli/ask.h"
+#include "cli/terminal.h"
 
 namespace vipgate {
 namespace {
@@ -70,6 +71,7 @@ struct Totals {
 struct Row {
   std::string name;
   std::string state;
+  Colour colour{};
   double flows = 0;
   Totals totals;
   Totals rates;  ///< a second
@@ -85,6 +87,7 @@ std::vector<Row> rows_of(const Json& status) {
         rows.push_back(
             {.name = absl::StrCat(service["name"].get<std::string>(), "/", backend["name"].get<std::string>()),
              .state = backend["state"],
+             .colour = colour_of(backend),
              .flows = backend["flows"],
              .totals = {.opened = backend["flows_opened"],
                         .packets = to["packets"].get<double>() + from["packets"].get<double>(),
@@ -101,6 +104,12 @@ std::map<std::string, double> refused_of(const Json& status) {
   std::map<std::string, double> reasons;
   for (const auto& [name, count] : status["counters"]["reasons"].items()) reasons[name] = count.get<double>();
   return reasons;
+}
+
+/// In a column of its own, and in its colour.
+std::string state_text(const Row& row) {
+  constexpr std::size_t kWidth = 9;
+  return std::string(kWidth - std::min(kWidth, row.state.size()), ' ') + coloured(row.colour, row.state);
 }
 
 /// "1.25 G"
@@ -174,12 +183,28 @@ class View {
     for (const Row& row : rows_) {
       if (row.name.find(filter_) == std::string::npos) continue;
       if (shown++ == most_rows) break;
-      out << std::left << std::setw(36) << row.name << std::right << std::setw(9) << row.state << std::setw(10)
+      out << std::left << std::setw(36) << row.name << std::right << state_text(row) << std::setw(10)
           << scaled(row.flows) << std::setw(10) << scaled(row.rates.opened) << std::setw(11)
           << scaled(row.rates.packets) << std::setw(12) << scaled(8 * row.rates.to_bytes) << std::setw(12)
           << scaled(8 * row.rates.from_bytes) << '\n';
     }
     return out.str();
+  }
+
+  Json json() const {
+    Json backends = Json::array();
+    for (const Row& row : rows_) {
+      backends.push_back({{"name", row.name},
+                          {"state", row.state},
+                          {"flows", row.flows},
+                          {"new_per_second", row.rates.opened},
+                          {"packets_per_second", row.rates.packets},
+                          {"to_backend_bits_per_second", 8 * row.rates.to_bytes},
+                          {"from_backend_bits_per_second", 8 * row.rates.from_bytes}});
+    }
+    Json refused = Json::object();
+    for (const auto& [name, rate] : refusals_) refused[name] = rate;
+    return {{"backends", std::move(backends)}, {"refused_per_second", std::move(refused)}};
   }
 
  private:
@@ -216,7 +241,11 @@ ExitCode show_once(const TopCommand& command, Clock::duration interval) {
     if (answer.code != kDone) return answer.code;
     view.take(answer.body, Clock::now());
   }
-  std::cout << view.text(SIZE_MAX, "");
+  if (command.json) {
+    std::cout << view.json().dump(2) << '\n';
+  } else {
+    std::cout << view.text(SIZE_MAX, "");
+  }
   return kDone;
 }
 
@@ -224,7 +253,8 @@ ExitCode show_once(const TopCommand& command, Clock::duration interval) {
 
 ExitCode top(const TopCommand& command) {
   const auto interval = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(command.interval));
-  if (command.once || ::isatty(STDIN_FILENO) == 0 || ::isatty(STDOUT_FILENO) == 0) return show_once(command, interval);
+  if (command.once || command.json || ::isatty(STDIN_FILENO) == 0 || ::isatty(STDOUT_FILENO) == 0)
+    return show_once(command, interval);
   View view;
   Answer answer = ask(command.gateway, "GET", "/v1/status");
   if (answer.code != kDone) return answer.code;

@@ -28,11 +28,11 @@ int read_file(const std::string& file, std::string& text) {
 LoadResult load_config(const std::string& file) {
   std::string text;
   if (const int error = read_file(file, text); error != 0) {
-    return {std::nullopt, {file + ": cannot be read: " + std::strerror(error) + "; name the file with --config"}};
+    return {std::nullopt, {file + ": cannot be read: " + std::strerror(error) + "; name the file with --config"}, {}};
   }
   ConfigResult parsed = parse_config(text);
-  LoadResult result{std::move(parsed.config), {}};
-  for (const ConfigError& error : parsed.errors) result.errors.push_back(format_error(file, error));
+  LoadResult result{std::move(parsed.config), {}, std::move(parsed.errors)};
+  for (const ConfigError& error : result.details) result.errors.push_back(format_error(file, error));
   return result;
 }
 

@@ -12,6 +12,7 @@ namespace vipgate {
 struct LoadResult {
   std::optional<Config> config;
   std::vector<std::string> errors;
+  std::vector<ConfigError> details;  ///< the same, in parts; none where the file cannot be read
 };
 
 LoadResult load_config(const std::string& file);
