@@ -35,11 +35,13 @@ ExitCode check(const CheckCommand& command);
 struct ReplayCommand {
   std::string config_file = kDefaultConfigFile;
   std::string capture;
-  std::string write;  ///< empty: nothing is written
+  std::string write;              ///< empty: nothing is written
+  std::string other_config_file;  ///< set: only what it would have treated otherwise is shown
   bool json = false;
   std::uint64_t seed = 1;
 };
 ExitCode replay(const ReplayCommand& command);
+ExitCode replay_diff(const ReplayCommand& command);
 
 /// Which running gateway a command is for.
 struct GatewayAddress {

@@ -32,7 +32,12 @@ constexpr const char* kReplayFooter =
 
 Example:
   tcpdump -i eth0 -w in.pcap host 203.0.113.10
-  vipgate replay --config vipgate.json in.pcap --write out.pcap)";
+  vipgate replay --config vipgate.json in.pcap --write out.pcap
+
+With --diff, both configurations get the same packets, with the same seed and clock. A packet that they treat otherwise is a line: its number, time, and what it was and would be. Packets that the gateway had sent itself are told by --config, with which the capture was taken. No difference is it when a flow gets another source port, or an ICMP query another identifier. What hosts would have answered otherwise, no capture can tell. Exit code: 0 where nothing differs, 1 where something does, 2 for wrong input.
+
+Example:
+  vipgate replay --config vipgate.json --diff new.json in.pcap)";
 
 constexpr const char* kExplainFooter =
     R"(Each step of the packet's way, in order: parsed so, flow found or not, service, client, backend and why this one, what would be sent. Nothing is sent. A packet in words is a SYN unless it says more; the packets before one of a capture are put through first.
@@ -160,7 +165,11 @@ int main(int argc, char** argv) {
   replay_app->footer(kReplayFooter);
   replay_app->add_option("--config", replay_command.config_file, "Configuration file")->capture_default_str();
   replay_app->add_option("IN.pcap", replay_command.capture, "Capture to read; - for the standard input")->required();
-  replay_app->add_option("--write", replay_command.write, "Capture to write: what would have been sent");
+  auto* write = replay_app->add_option("--write", replay_command.write, "Capture to write: what would have been sent");
+  replay_app
+      ->add_option("--diff", replay_command.other_config_file,
+                   "Another configuration: only the packets that it would treat otherwise are shown")
+      ->excludes(write);
   replay_app->add_flag("--json", replay_command.json, "A JSON line per packet, and a summary as the last one");
   replay_app->add_option("--seed", replay_command.seed, "Seed of hashes and source ports")->capture_default_str();
 

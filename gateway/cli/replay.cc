@@ -1,11 +1,13 @@
 #include <iostream>
+#include <optional>
+#include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "absl/time/time.h"
+#include <nlohmann/json.hpp>
+
+#include "absl/status/status.h"
 #include "cli/commands.h"
-#include "config/load.h"
-#include "nlohmann/json.hpp"
-#include "runtime/replay.h"
+#include "cli/progress.h"
+#include "cli/replayed.h"
 #include "vipgate/inspect.h"
 
 namespace vipgate {
@@ -13,35 +15,13 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string format_time(Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%E9SZ", absl::FromUnixNanos(time.time_since_epoch().count()),
-                          absl::UTCTimeZone());
-}
-
-std::string verdict_name(const ReplayedPacket& packet) {
-  if (!packet.is_ipv4) return "not_ipv4";
-  return std::string(packet.own_output ? "own_output" : name_of(packet.verdict.action));
-}
-
-std::string reason_name(const ReplayedPacket& packet) {
-  return packet.verdict.reason == Reason::none ? "" : std::string(name_of(packet.verdict.reason));
-}
-
-Json text_or_null(const std::string& text) {
-  return text.empty() ? Json() : Json(text);
-}
-
 void print_json(const ReplayedPacket& packet) {
   Json line;
   line["packet"] = packet.number;
   line["time"] = format_time(packet.time);
-  line["verdict"] = verdict_name(packet);
-  line["reason"] = text_or_null(reason_name(packet));
-  line["service"] = text_or_null(packet.service);
-  line["backend"] = text_or_null(packet.backend);
+  add_outcome(line, packet);
   line["in"] = packet.in;
-  line["out"] = Json::array();
-  for (const auto& out : packet.out) line["out"].push_back(describe(out));
+  line["out"] = out_json(packet);
   std::cout << line.dump() << '\n';
 }
 
@@ -96,33 +76,32 @@ ExitCode wrong_input(const absl::Status& status) {
 }  // namespace
 
 ExitCode replay(const ReplayCommand& command) {
-  LoadResult loaded = load_config(command.config_file);
-  for (const std::string& error : loaded.errors) std::cerr << error << '\n';
-  if (!loaded.config) return kWrongInput;
+  if (!command.other_config_file.empty()) return replay_diff(command);
   auto reader = PcapReader::open(command.capture);
   if (!reader.ok()) return wrong_input(reader.status());
+  const auto replay = replay_with(command.config_file, command.seed);
+  if (!replay) return kWrongInput;
   std::optional<PcapWriter> writer;
   if (!command.write.empty()) {
     auto created = PcapWriter::create(command.write);
     if (!created.ok()) return wrong_input(created.status());
     writer.emplace(*std::move(created));
   }
-  const std::size_t capacity =
-      loaded.config->flows.max == 0 ? FlowStorage::default_capacity() : loaded.config->flows.max;
-  auto storage = FlowStorage::allocate(capacity);
-  if (!storage.ok()) return wrong_input(storage.status());
-
-  Replay replay(*std::move(storage), std::move(loaded.config->rules), loaded.config->tun.mtu, command.seed);
-  for (;;) {
-    const auto captured = reader->next();
-    if (!captured.ok()) return wrong_input(captured.status());
-    if (!captured->has_value()) break;
-    const ReplayedPacket packet = replay.process(**captured);
-    command.json ? print_json(packet) : print_text(packet);
-    if (!writer) continue;
-    for (const auto& out : packet.out) writer->write(packet.time, out);
+  {
+    ProgressBar progress(*reader);
+    for (;;) {
+      const auto captured = reader->next();
+      if (!captured.ok()) return wrong_input(captured.status());
+      if (!captured->has_value()) break;
+      const ReplayedPacket packet = replay->process(**captured);
+      progress.give_way();
+      command.json ? print_json(packet) : print_text(packet);
+      progress.update();
+      if (!writer) continue;
+      for (const auto& out : packet.out) writer->write(packet.time, out);
+    }
   }
-  command.json ? print_json(replay.summary()) : print_text(replay.summary());
+  command.json ? print_json(replay->summary()) : print_text(replay->summary());
   if (writer) {
     if (const absl::Status status = writer->finish(); !status.ok()) return wrong_input(status);
   }

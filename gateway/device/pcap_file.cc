@@ -1,7 +1,9 @@
 #include "device/pcap_file.h"
 
 #include <pcap/pcap.h>
+#include <sys/stat.h>
 
+#include <cstdio>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
@@ -88,6 +90,15 @@ absl::StatusOr<std::optional<CapturedPacket>> PcapReader::next() {
   packet.ip = ip_of(link_type_, frame);
   packet.original_size = packet.ip.size() + (header->len - header->caplen);
   return packet;
+}
+
+std::optional<PcapReader::Progress> PcapReader::progress() const {
+  std::FILE* file = pcap_file(file_.get());
+  struct stat about {};
+  if (file == nullptr || ::fstat(::fileno(file), &about) != 0 || !S_ISREG(about.st_mode)) return std::nullopt;
+  const off_t at = ::ftello(file);
+  if (at < 0) return std::nullopt;
+  return Progress{.read = static_cast<std::uint64_t>(at), .size = static_cast<std::uint64_t>(about.st_size)};
 }
 
 void PcapWriter::CloseFormat::operator()(pcap* format) const {

@@ -28,6 +28,13 @@ class PcapReader {
   /// "-" is the standard input. InvalidArgument says what is wrong with the file.
   static absl::StatusOr<PcapReader> open(const std::string& path);
 
+  /// Bytes of the file, and how many of them have been read; nothing where it is a pipe.
+  struct Progress {
+    std::uint64_t read = 0;
+    std::uint64_t size = 0;
+  };
+  std::optional<Progress> progress() const;
+
   /// nullopt at the end of the file.
   absl::StatusOr<std::optional<CapturedPacket>> next();
 

@@ -59,7 +59,7 @@ bool Replay::is_own_output(std::span<const std::uint8_t> ip) const {
          is_answer_to_egress(rules, endpoints->source.address, endpoints->destination.address);
 }
 
-ReplayedPacket Replay::process(const CapturedPacket& captured) {
+ReplayedPacket Replay::process(const CapturedPacket& captured, std::optional<bool> own_output) {
   ReplayedPacket result;
   result.number = ++summary_.packets;
   result.time = captured.time;
@@ -71,7 +71,7 @@ ReplayedPacket Replay::process(const CapturedPacket& captured) {
   }
   result.in = describe(captured.ip);
   if (captured.original_size > captured.ip.size()) result.in += " (cut off by the capture)";
-  if (is_own_output(captured.ip)) {
+  if (own_output ? *own_output : is_own_output(captured.ip)) {
     ++summary_.own_output;
     result.own_output = true;
     return result;

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -41,7 +42,8 @@ class Replay {
  public:
   Replay(FlowStorage storage, Rules rules, std::uint32_t mtu, std::uint64_t seed);
 
-  ReplayedPacket process(const CapturedPacket& captured);
+  /// `own_output`: whether the gateway itself had sent the packet, where that is known; else the rules tell.
+  ReplayedPacket process(const CapturedPacket& captured, std::optional<bool> own_output = {});
   /// In place of process(): what becomes of it, and why.
   Explanation explain(std::span<const std::uint8_t> ip, Time time) { return vipgate::explain(engine_, ip, mtu_, time); }
   ReplaySummary summary() const;
