@@ -40,7 +40,7 @@ Example:
   vipgate replay --config vipgate.json --diff new.json in.pcap)";
 
 constexpr const char* kExplainFooter =
-    R"(Each step of the packet's way, in order: parsed so, flow found or not, service, client, backend and why this one, what would be sent. Nothing is sent. A packet in words is a SYN unless it says more; the packets before one of a capture are put through first.
+    R"(Each step of the packet's way, in order: parsed so, flow found or not, service, allowed or denied, backend and why this one, limits, addresses before and after, verdict. Nothing is sent. A packet in words is a SYN unless it says more; the packets before one of a capture are put through first.
 
 Example:
   vipgate explain "tcp 198.51.100.7:40000 > 203.0.113.10:8080"

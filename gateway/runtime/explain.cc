@@ -21,6 +21,11 @@ std::string text_of(std::string_view view) {
   return std::string(view);
 }
 
+std::string text_of(const PacketEndpoints& ends) {
+  const auto text = [](const Endpoint& end) { return end.port == 0 ? end.address.to_string() : end.to_string(); };
+  return absl::StrCat(text(ends.source), " > ", text(ends.destination));
+}
+
 std::string name_of(Protocol protocol) {
   return protocol == Protocol::tcp ? "tcp" : protocol == Protocol::udp ? "udp" : "icmp";
 }
@@ -164,8 +169,8 @@ std::string verdict_of(const Verdict& verdict) {
 class NewFlow {
  public:
   NewFlow(const Ruleset& ruleset, Protocol protocol, const PacketEndpoints& ends, const Verdict& verdict,
-          std::vector<ExplainedStep>& steps)
-      : ruleset_(ruleset), protocol_(protocol), ends_(ends), verdict_(verdict), steps_(steps) {}
+          OtherFlows others, std::vector<ExplainedStep>& steps)
+      : ruleset_(ruleset), protocol_(protocol), ends_(ends), verdict_(verdict), others_(others), steps_(steps) {}
 
   void explain() {
     const auto index = find_service(ruleset_, protocol_, ends_.destination);
@@ -192,25 +197,34 @@ class NewFlow {
       add("backend", absl::StrCat("one of ", candidates));
     }
     if (const std::string limits = limits_of(service); !limits.empty()) {
-      add("limits", absl::StrCat(limits, " (what other flows use of them is not looked at)"));
+      add("limits", absl::StrCat(limits, is_over_limit() ? ": reached" : room()));
     }
+    if (is_over_limit()) return;
     add("source", service.source == SourceMode::preserve ? "preserve: the backend sees the client"
                                                          : "masquerade: the backend sees an address of the gateway");
   }
 
  private:
+  bool is_over_limit() const {
+    return verdict_.reason == Reason::service_flows || verdict_.reason == Reason::client_flows ||
+           verdict_.reason == Reason::service_rate;
+  }
+  const char* room() const {
+    return others_ == OtherFlows::counted ? ": there is room" : " (what other flows use of them is not looked at)";
+  }
   void add(std::string step, std::string finding) { steps_.push_back({std::move(step), std::move(finding)}); }
 
   const Ruleset& ruleset_;
   Protocol protocol_;
   const PacketEndpoints& ends_;
   const Verdict& verdict_;
+  OtherFlows others_;
   std::vector<ExplainedStep>& steps_;
 };
 
 }  // namespace
 
-Explanation explain(Engine& engine, std::span<const std::uint8_t> ip, std::size_t mtu, Time now) {
+Explanation explain(Engine& engine, std::span<const std::uint8_t> ip, std::size_t mtu, Time now, OtherFlows others) {
   Explanation explanation;
   auto& steps = explanation.steps;
   const Rules& rules = rules_of(engine.ruleset());
@@ -238,7 +252,12 @@ Explanation explain(Engine& engine, std::span<const std::uint8_t> ip, std::size_
     const bool begins = !flow || engine.counters().flows_opened > opened;
     const bool to_vip = std::any_of(rules.vips.begin(), rules.vips.end(),
                                     [&](const Vip& vip) { return vip.address == destination.address; });
-    if (begins && to_vip && has_ports) NewFlow(engine.ruleset(), protocol, *ends, verdict, steps).explain();
+    if (begins && to_vip && has_ports) NewFlow(engine.ruleset(), protocol, *ends, verdict, others, steps).explain();
+  }
+  if (ends && verdict.action == Action::forward && !explanation.out.empty()) {
+    if (const auto after = endpoints_of(explanation.out.front())) {
+      steps.push_back({"addresses", absl::StrCat(text_of(*ends), " becomes ", text_of(*after))});
+    }
   }
   for (const auto& out : explanation.out) {
     const char* what = verdict.action == Action::reply ? "answer" : "sent on";

@@ -253,7 +253,7 @@ void Gateway::status(std::function<void(const GatewayStatus&)> done) {
           .config_file = options_.config_file,
           .generation = generation_,
           .standby = standby_,
-          .rules = rules_,
+          .ruleset = ruleset_,
           .health = health_->reports(),
           .max_flows = path_.max_flows(),
           .reloads_accepted = reloads_accepted_,
@@ -311,7 +311,7 @@ void Gateway::end_flows(FlowFilter filter, FlowPosition from, std::function<void
 void Gateway::explain(std::vector<std::uint8_t> packet, std::function<void(absl::StatusOr<Explanation>)> done) {
   if (handing_over_) return done(being_taken_over());
   Rehearsal::Stage stage{
-      .rules = rules_,
+      .ruleset = ruleset_,
       .mtu = config_.tun.mtu,
       .seed = path_.seed(),
       .workers = path_.workers(),

@@ -7,6 +7,7 @@
 
 #include "runtime/clock.h"
 #include "runtime/collector.h"
+#include "vipgate/backend_signs.h"
 #include "vipgate/inspect.h"
 
 namespace vipgate {
@@ -50,14 +51,15 @@ void Rehearsal::start() {
 
 void Rehearsal::perform() {
   if (!done_) return;
-  Engine engine({.worker = 0, .workers = 1, .seed = stage_.seed, .memory = storage_->memory()},
-                compile(std::move(stage_.rules), 1));
+  const auto ruleset = compile(rules_of(*stage_.ruleset), 1);
+  Engine engine({.worker = 0, .workers = 1, .seed = stage_.seed, .memory = storage_->memory()}, ruleset);
   const Time now = boot_time_now();
   engine.adopt(now, Found::lent);
   std::vector<std::vector<std::uint8_t>> ends;
   Collector nowhere(ends);
   engine.run(now, nowhere);  // has the rules say whose the flow is
-  finish(explain(engine, packet_, stage_.mtu, now));
+  lend_counts(*stage_.ruleset, *ruleset);
+  finish(explain(engine, packet_, stage_.mtu, now, OtherFlows::counted));
 }
 
 void Rehearsal::finish(absl::StatusOr<Explanation> result) {

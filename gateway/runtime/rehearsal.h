@@ -23,7 +23,7 @@ class Rehearsal : public std::enable_shared_from_this<Rehearsal> {
   using ShowEngine = std::function<void(std::size_t worker, std::function<void(const Engine&)> look)>;
   using Done = std::function<void(absl::StatusOr<Explanation>)>;
   struct Stage {
-    Rules rules;
+    std::shared_ptr<const Ruleset> ruleset;  ///< the workers'
     std::size_t mtu = 0;
     std::uint64_t seed = 0;
     std::size_t workers = 0;

@@ -33,4 +33,7 @@ BackendSigns signs_of(const Ruleset& ruleset, std::uint16_t service, std::uint16
 /// Has the counts of the past go on: adds those of `earlier`, all but `flows`, which are those that are there.
 void continue_signs(const Ruleset& ruleset, std::uint16_t service, std::uint16_t backend, const BackendSigns& earlier);
 
+/// Has `to` know of the flows that limits count what `from`, which has the same rules, knows at the moment.
+void lend_counts(const Ruleset& from, const Ruleset& to);
+
 }  // namespace vipgate

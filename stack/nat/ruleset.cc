@@ -231,6 +231,10 @@ void continue_signs(const Ruleset& ruleset, std::uint16_t service, std::uint16_t
   ruleset.service(service).loads[backend]->add_past(earlier);
 }
 
+void lend_counts(const Ruleset& from, const Ruleset& to) {
+  to.load().copy(from.load());
+}
+
 const Service& service_at(const Ruleset& ruleset, std::uint16_t service) {
   return *ruleset.service(service).service;
 }

@@ -63,4 +63,16 @@ void ServiceLoad::remove(std::uint16_t service, std::uint64_t client) {
   for (const std::size_t place : places_of(client)) sketch_[place].fetch_sub(1, kRelaxed);
 }
 
+void ServiceLoad::copy(const ServiceLoad& other) {
+  const std::size_t count = std::min(limited_.size(), other.limited_.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    services_[i].flows.store(other.services_[i].flows.load(kRelaxed), kRelaxed);
+    services_[i].next_turn.store(other.services_[i].next_turn.load(kRelaxed), kRelaxed);
+  }
+  if (sketch_ == nullptr || other.sketch_ == nullptr) return;
+  for (std::size_t place = 0; place < kRows * kColumns; ++place) {
+    sketch_[place].store(other.sketch_[place].load(kRelaxed), kRelaxed);
+  }
+}
+
 }  // namespace vipgate

@@ -38,6 +38,10 @@ class ServiceLoad {
   void add(std::uint16_t service, std::uint64_t client);
   void remove(std::uint16_t service, std::uint64_t client);
 
+  /// Counts from here on as if it had counted all that `other`, of the same limits, has. Others may count there
+  /// meanwhile.
+  void copy(const ServiceLoad& other);
+
  private:
   static constexpr std::size_t kRows = 4;
   static constexpr std::size_t kColumns = std::size_t{1} << 18;

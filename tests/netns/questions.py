@@ -84,6 +84,24 @@ class Questions(case.Case):
             self.assertEqual(denied["client"], "192.0.2.9 is denied by 192.0.2.0/24")
 
     @case.vipgate_only
+    def test_explain_live_counts_what_other_flows_use_of_limits(self):
+        with Lab() as lab, contextlib.ExitStack() as stack:
+            servers.web(lab)
+            web = config.service("web", 80, HOST2, 8080, limits={"flows": 3, "flows_per_client": 2})
+            with self.gateway(lab, config.configuration(workers=2, offered=[web])) as gateway:
+                def ask(client):
+                    return steps(gateway.command("explain", "--live", f"tcp {client}:7 > {VIP}:80").stdout)
+
+                self.assertEqual(ask(CLIENT)["limits"], "flows 3, flows_per_client 2: there is room")
+                with lab.client.entered():
+                    for _ in range(2):
+                        stack.enter_context(socket.create_connection((VIP, 80), 5))
+                self.assertEqual(ask(CLIENT)["limits"], "flows 3, flows_per_client 2: reached")
+                self.assertRegex(ask(CLIENT)["verdict"], "client_flows")
+                self.assertEqual(ask("198.51.100.8")["verdict"], "forward", "of another client's there are fewer")
+                stack.close()
+
+    @case.vipgate_only
     def test_flows(self):
         with self.running() as (lab, gateway), lab.client.entered(), contextlib.ExitStack() as stack:
             for _ in range(40):  # over both workers

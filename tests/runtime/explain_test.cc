@@ -72,6 +72,7 @@ TEST_F(ExplainTest, ANewConnectionIsFollowedStepByStep) {
   EXPECT_THAT(text, HasSubstr(", chosen by the hash of the client's address and port from a, b\n"));
   EXPECT_THAT(text, HasSubstr("limits: flows 1000"));
   EXPECT_THAT(text, HasSubstr("source: masquerade"));
+  EXPECT_THAT(text, HasSubstr("addresses: 198.51.100.7:40000 > 203.0.113.10:8001 becomes 203.0.113.14:"));
   EXPECT_THAT(text, HasSubstr("sent on: tcp 203.0.113.14:"));
   EXPECT_THAT(text, testing::EndsWith("verdict: forward\n"));
   ASSERT_EQ(explanation_.out.size(), 1U);
@@ -99,6 +100,15 @@ TEST_F(ExplainTest, ADeniedClientNamesThePrefix) {
   web().allow = {*Ipv4Prefix::parse("10.0.0.0/8")};
   engine_.reset();
   EXPECT_THAT(explained("tcp 198.51.100.7:40001 > 203.0.113.10:80"), HasSubstr("is not in the list of those allowed"));
+}
+
+TEST_F(ExplainTest, ALimitThatIsReachedIsSaid) {
+  web().limits.new_per_second = 1;
+  EXPECT_THAT(explained("tcp 198.51.100.7:40000 > 203.0.113.10:80"),
+              HasSubstr("limits: flows 1000, new_per_second 1 ("));
+  const std::string text = explained("tcp 198.51.100.7:40001 > 203.0.113.10:80");
+  EXPECT_THAT(text, HasSubstr("limits: flows 1000, new_per_second 1: reached\n"));
+  EXPECT_THAT(text, HasSubstr("service_rate"));
 }
 
 TEST_F(ExplainTest, BackendsThatTakeNothingSayWhy) {
