@@ -33,6 +33,12 @@ inline constexpr const char* kForwarding = "net/ipv4/ip_forward";
 /// A rule of ours; `offset` is one of those above.
 PolicyRule rule_template(const Config& config, std::uint32_t offset);
 
+struct KernelState;
+/// Reads what planning needs. `state`: what this process, or a killed one, noted of its changes; `followed_before`:
+/// KernelView::followed when it was read last.
+absl::StatusOr<KernelView> read_view(KernelInterface& kernel, const Config& config, const KernelState& state,
+                                     const std::map<std::string, Ipv4Address>& followed_before);
+
 inline Ipv4Prefix host_prefix(Ipv4Address address) {
   return {address, 32};
 }

@@ -130,46 +130,6 @@ absl::Status KernelSetup::begin(const Config& config, TunOrigin origin) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<KernelView> KernelSetup::read_view(const Config& config) {
-  KernelView view;
-  absl::StatusOr<std::vector<Link>> links = kernel_.links();
-  if (!links.ok()) return links.status();
-  view.links = *std::move(links);
-  absl::StatusOr<std::vector<HostAddress>> addresses = kernel_.addresses();
-  if (!addresses.ok()) return addresses.status();
-  view.addresses = *std::move(addresses);
-  absl::StatusOr<std::vector<Route>> main_routes = kernel_.routes(kMainTable);
-  if (!main_routes.ok()) return main_routes.status();
-  view.main_routes = *std::move(main_routes);
-  absl::StatusOr<std::vector<Route>> table_routes = kernel_.routes(config.kernel.table);
-  if (!table_routes.ok()) return table_routes.status();
-  view.table_routes = *std::move(table_routes);
-
-  for (const KernelState::Tag& own : state_.tags) view.earlier_protocols.push_back(own.protocol);
-  const absl::StatusOr<std::string> forwarding = kernel_.read_sysctl(kForwarding);
-  if (!forwarding.ok()) return forwarding.status();
-  view.forwarding_before = *forwarding != "0";
-  for (const KernelState::Value& value : state_.values) {
-    if (value.key == kForwarding) view.forwarding_before = value.before != "0";
-  }
-  const absl::StatusOr<std::string> filter = kernel_.read_sysctl(conf_key("all", "rp_filter"));
-  if (!filter.ok()) return filter.status();
-  view.reverse_filter = *filter != "0";
-  const absl::StatusOr<std::string> ipv6 =
-      kernel_.read_sysctl(absl::StrCat("net/ipv6/conf/", config.tun.name, "/disable_ipv6"));
-  if (!ipv6.ok() && !absl::IsNotFound(ipv6.status())) return ipv6.status();
-  view.ipv6 = ipv6.ok();
-  absl::StatusOr<std::vector<PolicyRule>> rules = kernel_.rules();
-  if (!rules.ok()) return rules.status();
-  view.rules = *std::move(rules);
-  if (!has_shared_vip(config)) return view;
-  view.followed = read_followed(config.rules, view.addresses, view_.followed);
-  const absl::StatusOr<PortRange> local_ports = read_local_ports(kernel_);
-  if (!local_ports.ok()) return local_ports.status();
-  view.local_ports = *local_ports;
-  return view;
-}
-
 absl::Status KernelSetup::check_device(const KernelView& view) {
   for (const Link& link : view.links) {
     if (link.name != state_.device) continue;
@@ -193,7 +153,7 @@ absl::Status KernelSetup::update(const Config& config, const std::string& remove
   for (const std::uint32_t table : tables) {
     if (!has(state_.announced_tables, table)) state_.announced_tables.push_back(table);
   }
-  absl::StatusOr<KernelView> view = read_view(config);
+  absl::StatusOr<KernelView> view = read_view(kernel_, config, state_, view_.followed);
   if (!view.ok()) return view.status();
   if (absl::Status status = check_device(*view); !status.ok()) return status;
   Config here = config;

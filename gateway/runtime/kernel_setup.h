@@ -83,7 +83,6 @@ class KernelSetup {
   absl::Status begin(const Config& config, TunOrigin origin);
   absl::Status take_lock(std::uint8_t protocol);
   absl::Status update(const Config& config, const std::string& removed_why, Lines& lines);
-  absl::StatusOr<KernelView> read_view(const Config& config);
   absl::Status check_device(const KernelView& view);
 
   absl::Status reconcile(const KernelPlan& plan, const std::string& removed_why, Lines& lines);
