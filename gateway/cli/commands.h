@@ -32,6 +32,14 @@ struct CheckCommand {
 };
 ExitCode check(const CheckCommand& command);
 
+struct DoctorCommand {
+  std::string config_file = kDefaultConfigFile;
+  bool json = false;
+  bool quiet = false;  ///< findings alone
+  bool probe = false;  ///< connects to the backends
+};
+ExitCode examine_host(const DoctorCommand& command);
+
 struct ReplayCommand {
   std::string config_file = kDefaultConfigFile;
   std::string capture;

@@ -27,6 +27,18 @@ Example:
 constexpr const char* kCheckFooter = R"(Example:
   vipgate check /etc/vipgate/vipgate.json)";
 
+constexpr const char* kDoctorFooter =
+    R"(It looks at the host before a gateway starts or while it runs, and changes nothing. Of each finding it says how grave it is, what is wrong, where, and what to do:
+  stops  a gateway would not start, or traffic would not flow
+  slows  it works, and costs time, memory or interruptions
+  note   worth knowing; perhaps as it is meant
+Exit code 0: nothing stops it. 1: something does. 2: the configuration is wrong. To see firewall rules it needs root, and nft.
+
+Example:
+  vipgate doctor
+  vipgate doctor --probe
+  vipgate doctor --json | jq -r '.findings[].remedies[]')";
+
 constexpr const char* kReplayFooter =
     R"(The capture's own clock is used. Reads pcap and pcapng of raw IP, Ethernet and Linux cooked links. Needs no rights and touches no network.
 
@@ -158,6 +170,15 @@ int main(int argc, char** argv) {
   check_app->footer(kCheckFooter);
   check_app->add_option("FILE", check_command.config_file, "Configuration file")->capture_default_str();
   check_app->add_flag("--json", check_command.json, "As JSON");
+
+  DoctorCommand doctor_command;
+  auto* doctor_app =
+      app.add_subcommand("doctor", "Say what on this host would stop or slow the gateway, and the remedy");
+  doctor_app->footer(kDoctorFooter);
+  doctor_app->add_option("--config", doctor_command.config_file, "Configuration file")->capture_default_str();
+  doctor_app->add_flag("--json", doctor_command.json, "As JSON");
+  doctor_app->add_flag("--quiet", doctor_command.quiet, "Only findings, not what was found well");
+  doctor_app->add_flag("--probe", doctor_command.probe, "Open a TCP connection to each backend, too");
 
   ReplayCommand replay_command;
   auto* replay_app =
@@ -308,6 +329,7 @@ int main(int argc, char** argv) {
   if (run_app->parsed()) return run(run_command);
   if (clean_app->parsed()) return clean(clean_command);
   if (check_app->parsed()) return check(check_command);
+  if (doctor_app->parsed()) return examine_host(doctor_command);
   if (status_app->parsed()) return status(status_command);
   if (explain_app->parsed()) return explain(explain_command);
   if (flows_app->parsed()) return flows(flows_command);

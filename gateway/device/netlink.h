@@ -26,6 +26,9 @@ class NetlinkKernel : public KernelInterface {
   absl::StatusOr<std::vector<HostAddress>> addresses() override;
   absl::StatusOr<std::vector<Route>> routes(std::uint32_t table) override;
   absl::StatusOr<std::vector<PolicyRule>> rules() override;
+  /// How the kernel would send a packet of this host's own to an address, policy rules included. The error says what
+  /// stands there instead of a route.
+  absl::StatusOr<Route> route_to(Ipv4Address address);
   absl::StatusOr<std::vector<ProxyNeighbour>> proxies() override;
 
   absl::Status add_route(const Route& route) override;

@@ -1,3 +1,4 @@
+#include <arpa/inet.h>
 #include <linux/if.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
@@ -5,6 +6,7 @@
 #include <netlink/msg.h>
 #include <sys/socket.h>
 
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -118,6 +120,29 @@ absl::StatusOr<std::vector<Route>> NetlinkKernel::routes(std::uint32_t table) {
   if (absl::IsNotFound(status)) return std::vector<Route>();  // a table exists while it has routes
   if (!status.ok()) return status;
   return routes;
+}
+
+absl::StatusOr<Route> NetlinkKernel::route_to(Ipv4Address address) {
+  const absl::StatusOr<std::map<int, std::string>> devices = names();
+  if (!devices.ok()) return devices.status();
+  nl_msg* message = nlmsg_alloc_simple(RTM_GETROUTE, NLM_F_REQUEST);
+  rtmsg request{};
+  request.rtm_family = AF_INET;
+  request.rtm_dst_len = 32;
+  if (message != nullptr) {
+    nlmsg_append(message, &request, sizeof(request), NLMSG_ALIGNTO);
+    nla_put_u32(message, RTA_DST, htonl(address.value()));
+  }
+  std::optional<Route> route;
+  const absl::Status status = transact(message, "no route", [&](nl_object* object, nl_msg*) {
+    const std::vector<Route> found = routes_of(reinterpret_cast<rtnl_route*>(object), *devices);
+    if (!found.empty()) route = found.front();
+  });
+  if (absl::IsPermissionDenied(status)) return absl::UnavailableError("a route or rule prohibits it");  // EACCES
+  if (absl::IsInvalidArgument(status)) return absl::UnavailableError("a blackhole route swallows it");
+  if (!status.ok()) return status;
+  if (!route) return absl::UnavailableError("no route");
+  return *route;
 }
 
 absl::StatusOr<std::vector<PolicyRule>> NetlinkKernel::rules() {

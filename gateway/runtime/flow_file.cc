@@ -147,6 +147,10 @@ std::uint64_t random_seed() {
 
 }  // namespace
 
+absl::StatusOr<std::string> FlowFile::path_for(const FlowFileOptions& options) {
+  return choose_path(options);
+}
+
 FlowFileHeader& FlowFile::header() const {
   return *reinterpret_cast<FlowFileHeader*>(map_.bytes().data());
 }

@@ -29,6 +29,9 @@ class FlowFile {
   /// there is no room for the file: all of it is reserved, so that a full tmpfs never ends the process later.
   static absl::StatusOr<FlowFile> open(const FlowFileOptions& options);
 
+  /// Where open() looks for it. An error where the folder is not there, or nothing is a tmpfs.
+  static absl::StatusOr<std::string> path_for(const FlowFileOptions& options);
+
   /// Goes on with the file, and its lock, of a gateway that hands it over, whatever capacity the options want.
   static absl::StatusOr<FlowFile> take_over(UniqueFd fd, const FlowFileOptions& options);
 
