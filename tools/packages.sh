@@ -5,7 +5,7 @@ packages_build="clang-14 cmake g++ ninja-build pkg-config libabsl-dev libbenchma
   libgtest-dev libbpf-dev libnl-route-3-dev libpcap-dev libsystemd-dev liburing-dev nlohmann-json3-dev"
 packages_demo="bind9-dnsutils curl dnsmasq-base iproute2 iputils-ping nginx python3 python3-aiosmtpd tcpdump"
 packages_failover="bird2 nftables"
-packages_test="$packages_demo $packages_failover chromium chromium-driver ethtool frr iptables keepalived lftp lintian man-db netbase prometheus python3-jsonschema python3-selenium systemd traceroute util-linux valgrind vsftpd zsh"
+packages_test="$packages_demo $packages_failover chromium chromium-driver ethtool frr iptables keepalived lftp lintian man-db netbase prometheus python3-jsonschema python3-selenium systemd traceroute tshark util-linux valgrind vsftpd zsh"
 packages_package="dpkg-dev file gzip"
 packages_bench="$packages_test haproxy iperf3 libnginx-mod-stream python3-matplotlib wrk"
 packages_extended="libclang-rt-14-dev llvm-14"

@@ -10,7 +10,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Empty, and the reasons are said: the file that names the socket cannot be read.
+}  // namespace
+
 std::string socket_of(const GatewayAddress& gateway) {
   if (!gateway.socket.empty()) return gateway.socket;
   const LoadResult loaded = load_config(gateway.config_file);
@@ -20,7 +21,18 @@ std::string socket_of(const GatewayAddress& gateway) {
   return {};
 }
 
-}  // namespace
+Answer answer_of(const control::Response& response) {
+  Answer answer{kDone, Json::parse(response.body, nullptr, /*allow_exceptions=*/false)};
+  if (response.status == 200 && !answer.body.is_discarded()) return answer;
+  answer.code = response.status >= 400 && response.status < 500 ? kWrongInput : kFailed;
+  if (!answer.body.is_object()) {
+    std::cerr << "vipgate: the gateway answered with status " << response.status << " and no reason\n";
+    return answer;
+  }
+  for (const Json& detail : answer.body.value("details", Json::array())) std::cerr << detail.get<std::string>() << '\n';
+  std::cerr << "vipgate: " << answer.body.value("error", "refused") << '\n';
+  return answer;
+}
 
 Answer ask(const GatewayAddress& gateway, const std::string& method, const std::string& target, const Json& body) {
   const std::string socket = socket_of(gateway);
@@ -30,16 +42,7 @@ Answer ask(const GatewayAddress& gateway, const std::string& method, const std::
     std::cerr << "vipgate: " << response.status().message() << '\n';
     return {kFailed, nullptr};
   }
-  Answer answer{kDone, Json::parse(response->body, nullptr, /*allow_exceptions=*/false)};
-  if (response->status == 200 && !answer.body.is_discarded()) return answer;
-  answer.code = response->status >= 400 && response->status < 500 ? kWrongInput : kFailed;
-  if (!answer.body.is_object()) {
-    std::cerr << "vipgate: the gateway answered with status " << response->status << " and no reason\n";
-    return answer;
-  }
-  for (const Json& detail : answer.body.value("details", Json::array())) std::cerr << detail.get<std::string>() << '\n';
-  std::cerr << "vipgate: " << answer.body.value("error", "refused") << '\n';
-  return answer;
+  return answer_of(*response);
 }
 
 ExitCode print_json(const Answer& answer) {

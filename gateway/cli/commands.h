@@ -85,6 +85,13 @@ struct FlowsCommand {
 ExitCode flows(const FlowsCommand& command);
 ExitCode end_flows(const FlowsCommand& command);
 
+struct CaptureCommand {
+  GatewayAddress gateway;
+  std::string write;                                        ///< "-": the standard output; empty: a line a packet
+  std::vector<std::pair<std::string, std::string>> wanted;  ///< parameters of /v1/capture
+};
+ExitCode capture(const CaptureCommand& command);
+
 struct TopCommand {
   GatewayAddress gateway;
   double interval = 1;  ///< seconds

@@ -69,6 +69,15 @@ constexpr const char* kFlowsFooter = R"(Example:
 
 --end ends the flows that the filters pick. Both ends of a connection that is set up get a RST; the next datagram of other flows begins another.)";
 
+constexpr const char* kCaptureFooter =
+    R"(Each packet as it came and as it left, or what was answered, and what became of it. Without --write, a line a packet; with it, a file for Wireshark, tshark and `vipgate replay`, where that is each packet's comment and the two sides are the interfaces "in" and "out". Ctrl-C ends it.
+
+Example:
+  vipgate capture --service web --packets 20
+  vipgate capture --verdict drop --seconds 60
+  vipgate capture --write web.pcapng --port 80
+  ssh GATEWAY vipgate capture --write - | wireshark -k -i -)";
+
 constexpr const char* kTopFooter = R"(Without a terminal, or with --once, it prints one table.
 
 Example:
@@ -238,6 +247,30 @@ int main(int argc, char** argv) {
   flows_app->add_flag("--all", flows_command.all, "With --end: all flows there are")->needs(end);
   flows_app->add_flag("--json", flows_command.json, "A JSON object a line");
 
+  CaptureCommand capture_command;
+  auto* capture_app = app.add_subcommand("capture", "Show or write down packets, and what becomes of each");
+  capture_app->footer(kCaptureFooter);
+  add_address(capture_app, capture_command.gateway);
+  auto* write = capture_app->add_option("--write", capture_command.write,
+                                        "Capture file (pcapng) to write; - for the standard output");
+  constexpr std::pair<const char*, const char*> kCaptureOptions[] = {
+      {"packets", "End after so many"},
+      {"seconds", "End after this time"},
+      {"address", "Only of an address or prefix, at either side"},
+      {"port", "Only of a port, at either side"},
+      {"protocol", "Only tcp, udp or icmp"},
+      {"service", "Only of a service"},
+      {"backend", "Only of a backend, by name"},
+      {"verdict", "Only with forward, reply, hold, hand_off, pass or drop"},
+      {"reason", "Only for this reason, such as tcp_window"},
+      {"snaplen", "Keep so many bytes of each, at most"}};
+  for (const auto& [name, help] : kCaptureOptions) capture_command.wanted.emplace_back(name, "");
+  for (std::size_t i = 0; i < capture_command.wanted.size(); ++i) {
+    auto& [name, value] = capture_command.wanted[i];
+    auto* option = capture_app->add_option("--" + name, value, kCaptureOptions[i].second);
+    if (name == "snaplen") option->needs(write);
+  }
+
   TopCommand top_command;
   auto* top_app = app.add_subcommand("top", "Watch the running gateway's backends, by what they carry");
   top_app->footer(kTopFooter);
@@ -333,6 +366,7 @@ int main(int argc, char** argv) {
   if (status_app->parsed()) return status(status_command);
   if (explain_app->parsed()) return explain(explain_command);
   if (flows_app->parsed()) return flows(flows_command);
+  if (capture_app->parsed()) return capture(capture_command);
   if (top_app->parsed()) return top(top_command);
   if (reload_app->parsed()) return reload(reload_command);
   if (drain_app->parsed()) return drain(drain_command);

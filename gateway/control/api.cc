@@ -11,6 +11,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "control/capture_query.h"
 #include "control/flows_json.h"
 #include "control/metrics.h"
 #include "control/page.h"
@@ -174,6 +175,17 @@ void get_explanation(const Request& request, GatewayControl& gateway, const Resp
   });
 }
 
+void capture(const Request& request, GatewayControl& gateway, const Respond& respond) {
+  const auto parameters = parameters_of(request, respond);
+  if (!parameters) return;
+  auto query = capture_query(*parameters);
+  if (!query.ok()) return respond(failure(query.status()));
+  const char* type = query->format == CaptureFormat::text ? "text/plain; charset=utf-8" : "application/x-pcapng";
+  auto source = gateway.capture(*std::move(query));
+  if (!source.ok()) return respond(failure(source.status()));
+  respond({.status = 200, .body = {}, .content_type = type, .stream = *std::move(source)});
+}
+
 template <bool standby>
 void set_standby(const Request&, GatewayControl& gateway, const Respond& respond) {
   const absl::Status status = gateway.set_standby(standby);
@@ -193,6 +205,7 @@ constexpr std::array kRoutes{
     Route{"GET", "/v1/drops", get_status<drops_json>},
     Route{"GET", "/v1/flows", get_flows},
     Route{"GET", "/v1/explain", get_explanation},
+    Route{"POST", "/v1/capture", capture},
     Route{"POST", "/v1/reload", reload},
     Route{"POST", "/v1/drain", drain},
     Route{"POST", "/v1/undrain", undrain},

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,7 @@ struct Response {
   int status = 200;
   std::string body;
   std::string content_type = "application/json";
+  std::shared_ptr<ByteSource> stream{};  ///< the body, where it is made while it is sent
 };
 
 /// What a client may have done.
@@ -36,6 +38,13 @@ enum class Access : std::uint8_t { read, change };
 ///                     &state=established&limit=1000, and &from= with the "next" of the page before
 ///   GET  /v1/explain  what would become of ?packet=tcp+198.51.100.7:40000+>+203.0.113.10:80+S, or of an IPv4 packet's
 ///                     ?bytes= in hexadecimal digits
+///   POST /v1/capture  packets as they come and leave, as a file of the format pcapng that grows until the client
+///   closes
+///                     its side or a limit is reached, with what became of each as a comment: ?address= &port=
+///                     &protocol= &service= &backend= as above, &verdict=drop&reason=tcp_window,
+///                     &packets=100&seconds=10 &snaplen=128; or &format=text, a line a packet. The trailer fields
+///                     Captured and Lost say how many packets it has, and how many it lacks since the client was too
+///                     slow
 ///   POST /v1/reload   reads the configuration file again; {"changes": [...]}, or 409 and {"error", "details": [...]}
 ///   POST /v1/drain    {"backend": NAME}: it gets no new flow; {"backends": [...]}: those that are meant
 ///   POST /v1/undrain  the same, to have it get flows again

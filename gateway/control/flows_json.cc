@@ -7,6 +7,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "control/filter_parameters.h"
 #include "vipgate/inspect.h"
 
 namespace vipgate::control {
@@ -20,10 +21,6 @@ double seconds(Duration duration) {
   return std::chrono::duration<double>(duration).count();
 }
 
-const char* name_of(Protocol protocol) {
-  return protocol == Protocol::tcp ? "tcp" : protocol == Protocol::udp ? "udp" : "icmp";
-}
-
 Json text_or_null(const std::string& text) {
   return text.empty() ? Json() : Json(text);
 }
@@ -32,21 +29,7 @@ Json text_or_null(const std::string& text) {
 bool take(const std::string& name, const std::string& value, FlowQuery& query) {
   FlowFilter& filter = query.filter;
   std::uint32_t number = 0;
-  if (name == "address") {
-    filter.address = Ipv4Prefix::parse(value);
-    return filter.address.has_value();
-  }
-  if (name == "port") {
-    if (!absl::SimpleAtoi(value, &number) || number > 0xffff) return false;
-    filter.port = static_cast<std::uint16_t>(number);
-    return true;
-  }
-  if (name == "protocol") {
-    for (const Protocol protocol : {Protocol::tcp, Protocol::udp, Protocol::icmp}) {
-      if (value == name_of(protocol)) filter.protocol = protocol;
-    }
-    return filter.protocol.has_value();
-  }
+  if (const auto understood = take_filter(name, value, filter)) return *understood;
   if (name == "from") {
     const auto position = FlowPosition::parse(value);
     if (position) query.from = *position;
@@ -57,15 +40,8 @@ bool take(const std::string& name, const std::string& value, FlowQuery& query) {
     query.limit = number;
     return true;
   }
-  if (name == "service") {
-    filter.service = value;
-  } else if (name == "backend") {
-    filter.backend = value;
-  } else if (name == "state") {
-    filter.state = value;
-  } else {
-    return false;
-  }
+  if (name != "state") return false;
+  filter.state = value;
   return !value.empty();
 }
 

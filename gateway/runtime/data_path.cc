@@ -125,6 +125,9 @@ void DataPath::prepare(const std::shared_ptr<const Ruleset>& ruleset) {
                                               on_failure_(what);
                                             });
                                           });
+  for (const TapSet& taps : taps_) {
+    for (std::size_t i = 0; i < taps.size(); ++i) workers_->tap(i, taps[i]);
+  }
   if (monitor_) monitor_->finish();
   monitor_.emplace(context_, workers_->size(),
                    [this](std::size_t worker, auto answer) { workers_->ask(worker, std::move(answer)); });
@@ -134,6 +137,16 @@ void DataPath::prepare(const std::shared_ptr<const Ruleset>& ruleset) {
   if (storage_->file()->is_used() || prepared_before_) adopt_flows();
   prepared_before_ = true;
   try_to_steer(*ruleset);
+}
+
+void DataPath::tap(const TapSet& taps) {
+  taps_.push_back(taps);
+  for (std::size_t i = 0; i < taps.size(); ++i) workers_->tap(i, taps[i]);
+}
+
+void DataPath::untap(const TapSet& taps) {
+  std::erase(taps_, taps);
+  for (std::size_t i = 0; workers_ && i < taps.size(); ++i) workers_->untap(i, taps[i]);
 }
 
 void DataPath::set_ruleset(const std::shared_ptr<const Ruleset>& ruleset) {

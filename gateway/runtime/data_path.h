@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "device/steering.h"
 #include "device/tun.h"
+#include "runtime/capture/capture_source.h"
 #include "runtime/estate.h"
 #include "runtime/flow_storage.h"
 #include "runtime/keeper.h"
@@ -93,6 +94,9 @@ class DataPath {
   void use_engine(std::size_t worker, std::function<void(Engine&, PacketSink&)> use) {
     workers_->use_engine(worker, std::move(use));
   }
+  /// Shows packets to a capture until untap(), whatever workers there are meanwhile.
+  void tap(const TapSet& taps);
+  void untap(const TapSet& taps);
   std::uint64_t seed() const { return storage_->file()->seed(); }
   /// By worker, with what earlier workers in its place have counted.
   std::vector<WorkerMonitor::Report> reports() const;
@@ -116,6 +120,7 @@ class DataPath {
   std::optional<Steering> steering_;
   std::unique_ptr<WorkerPool> workers_;
   std::optional<WorkerMonitor> monitor_;
+  std::vector<TapSet> taps_;             ///< of captures
   std::vector<WorkerCounters> carried_;  ///< by worker: what those before have counted
   std::uint64_t course_ = 0;             ///< counts prepare(): failures of earlier workers are old news
   bool prepared_before_ = false;         ///< by this process

@@ -80,6 +80,8 @@ Gateway::Gateway(boost::asio::io_context& context, Options options, Config confi
       config_(std::move(config)),
       path_(context, {.device = config_.tun.name, .workers = workers_of(config_), .offload = config_.tun.offload},
             [this](const std::string& what) { bring_back_device(what); }),
+      captures_(context, {.tap = [this](const TapSet& taps) { path_.tap(taps); },
+                          .untap = [this](const TapSet& taps) { path_.untap(taps); }}),
       kernel_setup_(kernel, [](const std::string& line) { log_info(line); }) {}
 
 absl::Status Gateway::run(const std::function<absl::Status()>& open_doors) {
@@ -319,6 +321,12 @@ void Gateway::explain(std::vector<std::uint8_t> packet, std::function<void(absl:
   std::make_shared<Rehearsal>(context_, std::move(stage), std::move(packet), std::move(done))->start();
 }
 
+absl::StatusOr<std::shared_ptr<ByteSource>> Gateway::capture(CaptureQuery query) {
+  if (handing_over_) return being_taken_over();
+  if (ending_) return absl::UnavailableError("the gateway is ending");
+  return captures_.start(std::move(query), config_.tun.name, path_.workers());
+}
+
 absl::Status Gateway::set_standby(bool standby) {
   if (handing_over_) return being_taken_over();
   if (std::exchange(standby_, standby) != standby) {
@@ -404,6 +412,7 @@ void Gateway::watch() {
     if (!path_.has_stuck_worker()) tell_alive();  // else a restart helps, and costs no flow
     path_.widen();
     free_old_rulesets();
+    captures_.free_ended();
     const auto put_right = kernel_setup_.check();
     if (absl::IsNotFound(put_right.status())) {
       bring_back_device(std::string(put_right.status().message()));
@@ -421,8 +430,10 @@ void Gateway::watch() {
 }
 
 void Gateway::end(absl::Status status) {
+  ending_ = true;
   if (result_.ok()) result_ = std::move(status);
-  context_.stop();
+  if (!result_.ok()) return context_.stop();  // what runs may be in pieces
+  captures_.end_all([this] { context_.stop(); });
 }
 
 }  // namespace vipgate

@@ -16,6 +16,7 @@
 #include "config/config.h"
 #include "device/kernel.h"
 #include "runtime/backend_orders.h"
+#include "runtime/capture/captures.h"
 #include "runtime/data_path.h"
 #include "runtime/health/backend_health.h"
 #include "runtime/kernel_setup.h"
@@ -56,6 +57,7 @@ class Gateway final : public GatewayControl, private TakeoverServer::Owner {
   void flows(FlowQuery query, std::function<void(absl::StatusOr<FlowPage>)> done) override;
   void end_flows(FlowFilter filter, FlowPosition from, std::function<void(absl::StatusOr<EndedFlows>)> done) override;
   void explain(std::vector<std::uint8_t> packet, std::function<void(absl::StatusOr<Explanation>)> done) override;
+  absl::StatusOr<std::shared_ptr<ByteSource>> capture(CaptureQuery query) override;
   absl::Status set_standby(bool standby) override;
 
  private:
@@ -94,6 +96,7 @@ class Gateway final : public GatewayControl, private TakeoverServer::Owner {
   bool realtime_ = false;  ///< workers have real-time threads
   Config config_;
   DataPath path_;
+  Captures captures_;
   KernelSetup kernel_setup_;
   std::optional<BackendOrders> orders_;
   Rules rules_;  ///< those of the configuration, and what they say about this host
@@ -111,6 +114,7 @@ class Gateway final : public GatewayControl, private TakeoverServer::Owner {
   std::optional<Takeover> takeover_;  ///< while this process takes another one's place
   bool in_charge_ = true;             ///< of what is set up; else another process is
   bool handing_over_ = false;
+  bool ending_ = false;         ///< it waits for those who read captures, and for nothing else
   absl::Status watch_trouble_;  ///< why the last look at the kernel failed
   absl::Status result_;
 };

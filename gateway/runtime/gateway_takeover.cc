@@ -58,6 +58,7 @@ std::string Gateway::objection_to(const TakeoverRequest& request) const {
   if (request.max_flows != 0 && request.max_flows != path_.max_flows()) {
     return absl::StrCat("it cannot change flows.max, which is ", path_.max_flows(), kRemedy);
   }
+  if (ending_) return "it is ending; start as usual when it has ended";
   if (path_.has_stuck_worker()) {
     return absl::StrCat("a worker is stuck", kRemedy);
   }

@@ -10,6 +10,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "runtime/byte_source.h"
+#include "runtime/capture/capture_source.h"
 #include "runtime/explain.h"
 #include "runtime/flow_end.h"
 #include "runtime/flow_search.h"
@@ -64,6 +66,9 @@ class GatewayControl {
                          std::function<void(absl::StatusOr<EndedFlows>)> done) = 0;
   /// What would become of an IPv4 packet if it came now; likewise.
   virtual void explain(std::vector<std::uint8_t> packet, std::function<void(absl::StatusOr<Explanation>)> done) = 0;
+  /// Packets as they come and leave, until the query's limits, the source's stop() or its destruction, or the gateway's
+  /// end. Unavailable: there are as many captures as there can be.
+  virtual absl::StatusOr<std::shared_ptr<ByteSource>> capture(CaptureQuery query) = 0;
   /// Withdraws all announcements, or makes them again. An error: why not.
   virtual absl::Status set_standby(bool standby) = 0;
 };

@@ -89,7 +89,7 @@ void Worker::add_input(TunQueue& queue) {
 void Worker::start(bool realtime) {
   priority_ = ThreadPriority(realtime);
   for (std::size_t input = 0; input < inputs_.size(); ++input) wait_for_packets(input);
-  arm_timer(engine_.run(boot_time_now(), *this));
+  run_engine();
   start_thread();
 }
 
@@ -142,7 +142,7 @@ void Worker::go_on() {
 void Worker::set_ruleset(std::shared_ptr<const Ruleset> ruleset) {
   boost::asio::post(context_, [this, ruleset = std::move(ruleset)] {
     engine_.set_ruleset(ruleset);
-    arm_timer(engine_.run(boot_time_now(), *this));
+    run_engine();
   });
 }
 
@@ -163,9 +163,18 @@ void Worker::use_engine(std::function<void(Engine&, PacketSink&)> use) {
 
 /// One at a time: the next is posted behind what has come meanwhile.
 void Worker::use_next() {
-  uses_.front()(engine_, *this);
+  if (taps_.any()) taps_.before_run(boot_time_now());
+  uses_.front()(engine_, taps_.over(*this));
   uses_.pop_front();
   if (!uses_.empty()) boost::asio::post(context_, [this] { use_next(); });
+}
+
+void Worker::tap(std::shared_ptr<CaptureTap> tap) {
+  boost::asio::post(context_, [this, tap = std::move(tap)]() mutable { taps_.add(std::move(tap)); });
+}
+
+void Worker::untap(std::shared_ptr<CaptureTap> tap) {
+  boost::asio::post(context_, [this, tap = std::move(tap)] { taps_.remove(tap.get()); });
 }
 
 WorkerCounters Worker::counters() const {
@@ -267,7 +276,11 @@ void Worker::process(Batch& batch, bool handed_over) {
   // A fragment is handed to where its datagram gathers, and the datagram once more, to the owner of its flow.
   std::array<bool, Engine::kMaxBatch> was_joined;  // NOLINT: filled here
   for (std::size_t i = 0; i < batch.size; ++i) was_joined[i] = packets[i].fragment_size != 0;
-  engine_.process(packets, std::span(batch.verdicts).first(batch.size), boot_time_now(), *this);
+  const std::span<Verdict> verdicts = std::span(batch.verdicts).first(batch.size);
+  const Time now = boot_time_now();
+  if (taps_.any()) taps_.before(packets, verdicts, handed_over, now);
+  engine_.process(packets, verdicts, now, taps_.over(*this));
+  if (taps_.any()) taps_.after(packets, verdicts, engine_.ruleset());
   send_on(batch);
   for (std::size_t i = 0; i < batch.size; ++i) {
     const Verdict& verdict = batch.verdicts[i];
@@ -330,8 +343,14 @@ std::size_t Worker::take_handed_off() {
 void Worker::arm_timer(Time next) {
   timer_.expires_after(std::max<Duration>(next - boot_time_now(), std::chrono::milliseconds(10)));
   timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) arm_timer(engine_.run(boot_time_now(), *this));
+    if (!error) run_engine();
   });
+}
+
+void Worker::run_engine() {
+  const Time now = boot_time_now();
+  if (taps_.any()) taps_.before_run(now);
+  arm_timer(engine_.run(now, taps_.over(*this)));
 }
 
 void Worker::send(const Packet& packet) {

@@ -20,6 +20,7 @@
 
 #include "device/tun.h"
 #include "device/tun_writer.h"
+#include "runtime/capture/capture_tap.h"
 #include "runtime/hand_off.h"
 #include "runtime/thread_priority.h"
 #include "vipgate/coalesce.h"
@@ -85,6 +86,9 @@ class Worker final : private PacketSink {
   void show_engine(std::function<void(const Engine&)> look);
   /// The same, to change what it has; what it sends goes to the sink.
   void use_engine(std::function<void(Engine&, PacketSink&)> use);
+  /// From now on it shows its packets to a capture, or does not any more.
+  void tap(std::shared_ptr<CaptureTap> tap);
+  void untap(std::shared_ptr<CaptureTap> tap);
 
   /// To be called when it has stopped, or from the worker's thread.
   WorkerCounters counters() const;
@@ -108,6 +112,7 @@ class Worker final : private PacketSink {
   bool waits_for_peers();
   void choose_priority();
   void process(Batch& batch, bool handed_over);
+  void run_engine();
   void arm_timer(Time next);
   void send_on(Batch& batch);
   void write_added();
@@ -126,6 +131,7 @@ class Worker final : private PacketSink {
   std::function<void(std::string)> on_failure_;
   std::unique_ptr<Batch> batch_;
   std::deque<std::function<void(Engine&, PacketSink&)>> uses_;  ///< that wait for their turn
+  CaptureTaps taps_;
   ThreadPriority priority_{false};
   std::size_t rounds_since_super_packet_ = SIZE_MAX / 2;  ///< that it has read
   WorkerCounters counters_;

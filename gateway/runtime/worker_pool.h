@@ -47,6 +47,9 @@ class WorkerPool {
   void use_engine(std::size_t worker, std::function<void(Engine&, PacketSink&)> use) {
     workers_[worker]->use_engine(std::move(use));
   }
+  /// As Worker::tap() and Worker::untap().
+  void tap(std::size_t worker, std::shared_ptr<CaptureTap> tap) { workers_[worker]->tap(std::move(tap)); }
+  void untap(std::size_t worker, std::shared_ptr<CaptureTap> tap) { workers_[worker]->untap(std::move(tap)); }
   std::size_t size() const { return workers_.size(); }
 
   /// By worker, to be called after stop().

@@ -36,6 +36,10 @@ std::optional<PacketEndpoints> endpoints_of(std::span<const std::uint8_t> ip_pac
 /// super-packets.
 VirtioHeader virtio_header_of_capture(std::span<const std::uint8_t> ip_packet, std::size_t mtu);
 
+/// Finishes a partial transport checksum as a device would that sends the packet; of a super-packet, the one of the
+/// whole. Any other packet stays as it is, as does one of which bytes are missing.
+void finish_checksum(std::span<std::uint8_t> ip_packet, const VirtioHeader& virtio);
+
 /// Whether IPv4 header and transport checksums are right, a partial one by its pseudo-header sum.
 bool checksums_are_right(const Packet& packet);
 

@@ -56,6 +56,18 @@ VirtioHeader virtio_header_of_capture(std::span<const std::uint8_t> ip_packet, s
   return virtio;
 }
 
+void finish_checksum(std::span<std::uint8_t> ip_packet, const VirtioHeader& virtio) {
+  const auto ip = Ipv4View::parse(ip_packet);
+  if (!ip || ip->is_fragment() || (virtio.flags & VirtioHeader::kNeedsChecksum) == 0) return;
+  const auto transport = checksummed_bytes(*ip);
+  const auto kind = checksum_kind(virtio, *ip);
+  if (transport.empty() || !kind || *kind != ChecksumKind::partial) return;
+  // The field holds the pseudo-header's sum, so that the sum of all is already that of what the checksum covers.
+  const auto checksum = static_cast<std::uint16_t>(~checksum_sum(transport));
+  const bool means_none = ip->protocol() == number(Protocol::udp) && checksum == udp::kNoChecksum;
+  store16(ip_packet.data() + ip->header_length() + virtio.checksum_offset, means_none ? 0xffff : checksum);
+}
+
 bool checksums_are_right(const Packet& packet) {
   const auto ip = Ipv4View::parse(packet.bytes);
   if (!ip || !ip->checksum_is_right()) return false;

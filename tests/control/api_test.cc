@@ -55,6 +55,36 @@ TEST_F(ApiTest, StatusTellsServicesAndSumsCounters) {
   EXPECT_EQ(service["backends"][0]["name"], "a\xEF\xBF\xBD");  // U+FFFD
 }
 
+TEST_F(ApiTest, CaptureAsksForWhatIsWanted) {
+  ask("POST",
+      "/v1/capture?address=198.51.100.0/24&port=53&protocol=udp&service=dns&backend=a%2Fb&verdict=drop"
+      "&reason=udp_checksum&packets=7&seconds=2.5&snaplen=96");
+  EXPECT_EQ(response_.status, 200);
+  EXPECT_EQ(response_.content_type, "application/x-pcapng");
+  const CaptureQuery& query = gateway_.capture_;
+  EXPECT_EQ(query.filter.to_string(),
+            "address 198.51.100.0/24, port 53, protocol udp, service dns, backend a/b, verdict drop, "
+            "reason udp_checksum");
+  EXPECT_EQ(query.packets, 7U);
+  EXPECT_EQ(query.duration, std::chrono::milliseconds(2500));
+  EXPECT_EQ(query.snaplen, 96U);
+  ask("POST", "/v1/capture?format=text");
+  EXPECT_EQ(gateway_.capture_.format, CaptureFormat::text);
+  EXPECT_EQ(gateway_.capture_.snaplen, kMaxPacketSize);
+  gateway_.capture_result_ = absl::UnavailableError("4 captures run already");
+  EXPECT_EQ(ask("POST", "/v1/capture")["error"], "4 captures run already");
+  EXPECT_EQ(response_.status, 503);
+}
+
+TEST_F(ApiTest, CaptureOfWhatDoesNotExistIsRefused) {
+  for (const char* wrong : {"verdict=lost", "reason=tcp", "packets=0", "seconds=-1", "seconds=nan", "snaplen=39",
+                            "format=pcap", "port=70000", "service=", "x=1"}) {
+    EXPECT_THAT(ask("POST", std::string("/v1/capture?") + wrong)["error"], HasSubstr(wrong));
+    EXPECT_EQ(response_.status, 400);
+  }
+  EXPECT_THAT(ask("POST", "/v1/capture?format=text&snaplen=96")["error"], HasSubstr("format=pcapng"));
+}
+
 TEST_F(ApiTest, ReloadTellsWhatChanged) {
   EXPECT_EQ(ask("POST", "/v1/reload")["changes"], nlohmann::json({"web: port changed"}));
   EXPECT_EQ(response_.status, 200);

@@ -80,6 +80,11 @@ class FakeGateway final : public GatewayControl {
     done(explanation_result_);
   }
 
+  absl::StatusOr<std::shared_ptr<ByteSource>> capture(CaptureQuery query) override {
+    capture_ = std::move(query);
+    return capture_result_;
+  }
+
   absl::Status set_standby(bool standby) override {
     if (standby_result_.ok()) status_.standby = standby;
     return standby_result_;
@@ -97,6 +102,8 @@ class FakeGateway final : public GatewayControl {
   absl::StatusOr<EndedFlows> ended_result_ = EndedFlows{.flows = 7, .next = {}};
   std::vector<std::uint8_t> packet_;
   absl::StatusOr<Explanation> explanation_result_ = Explanation();
+  CaptureQuery capture_;
+  absl::StatusOr<std::shared_ptr<ByteSource>> capture_result_ = nullptr;
   absl::Status standby_result_;
   GatewayStatus status_;
   ReloadResult reload_result_{true, {"web: port changed"}};

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <filesystem>
@@ -154,6 +155,150 @@ TEST_F(ServerTest, SeveralRequestsOnOneConnection) {
   EXPECT_THAT(heard, StartsWith("HTTP/1.1 200 OK\r\n"));
   EXPECT_THAT(heard, HasSubstr("HTTP/1.1 405 Method Not Allowed"));
   EXPECT_EQ(gateway_.reloads_, 0);
+}
+
+/// Gives what it is told, piece by piece, and then waits for stop(), or ends by itself.
+class FakeSource final : public ByteSource, public std::enable_shared_from_this<FakeSource> {
+ public:
+  struct Seen {
+    std::atomic<bool> stopped = false;
+    std::atomic<bool> gone = false;
+  };
+  FakeSource(boost::asio::io_context& context, std::vector<std::string> pieces, bool endless,
+             std::shared_ptr<Seen> seen)
+      : context_(context), pieces_(std::move(pieces)), endless_(endless), seen_(std::move(seen)) {}
+  ~FakeSource() override { seen_->gone = true; }
+
+  void open(std::function<void()> ready) override { boost::asio::post(context_, std::move(ready)); }
+  void read(std::function<void(std::string)> take) override {
+    take_ = std::move(take);
+    boost::asio::post(context_, [weak = weak_from_this()] {
+      if (const auto self = weak.lock()) self->give();
+    });
+  }
+  void stop() override {
+    seen_->stopped = true;
+    endless_ = false;
+    give();
+  }
+  std::vector<std::pair<std::string, std::string>> summary() const override { return {{"Captured", "3"}}; }
+
+ private:
+  void give() {
+    if (!take_ || (given_ == pieces_.size() && endless_)) return;
+    std::exchange(take_, nullptr)(given_ < pieces_.size() ? pieces_[given_++] : std::string());
+  }
+
+  boost::asio::io_context& context_;
+  std::vector<std::string> pieces_;
+  bool endless_;
+  std::shared_ptr<Seen> seen_;
+  std::size_t given_ = 0;
+  std::function<void(std::string)> take_;
+};
+
+class StreamTest : public ServerTest {
+ protected:
+  void offer(std::vector<std::string> pieces, bool endless) {
+    gateway_.capture_result_ = std::make_shared<FakeSource>(context_, std::move(pieces), endless, seen_);
+    serve();
+  }
+  void request(Local::socket& socket) {
+    boost::asio::write(socket,
+                       boost::asio::buffer(std::string("POST /v1/capture?port=80 HTTP/1.1\r\nHost: x\r\n\r\n")));
+  }
+  /// Until it contains `text`.
+  static std::string hear(Local::socket& socket, const std::string& text) {
+    std::string heard;
+    while (heard.find(text) == std::string::npos) {
+      std::array<char, 1000> more;
+      boost::system::error_code error;
+      const std::size_t size = socket.read_some(boost::asio::buffer(more), error);
+      if (error) break;
+      heard.append(more.data(), size);
+    }
+    return heard;
+  }
+  bool waits_for(const std::atomic<bool>& flag) {
+    for (int i = 0; i < 2000 && !flag; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    return flag;
+  }
+
+  std::shared_ptr<FakeSource::Seen> seen_ = std::make_shared<FakeSource::Seen>();
+};
+
+TEST_F(StreamTest, PieceByPieceAndASummary) {
+  offer({"one ", "two"}, /*endless=*/false);
+  Local::socket socket = connect();
+  request(socket);
+  const std::string heard = hear(socket, "\r\n0\r\nCaptured: 3\r\n\r\n");
+  EXPECT_THAT(heard, StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(heard, HasSubstr("Content-Type: application/x-pcapng\r\n"));
+  EXPECT_THAT(heard, HasSubstr("Trailer: Captured\r\n"));
+  EXPECT_THAT(heard, HasSubstr("\r\n4\r\none \r\n3\r\ntwo\r\n0\r\nCaptured: 3\r\n\r\n"));
+  gateway_.capture_result_ = nullptr;
+}
+
+TEST_F(StreamTest, TheCommandHearsItAll) {
+  offer({"one ", std::string(1'000'000, '2')}, /*endless=*/false);
+  std::string heard;
+  const auto stream = ask_for_stream(socket_, {"POST", "/v1/capture", ""}, [&](std::string_view piece) {
+    heard += piece;
+    return true;
+  });
+  ASSERT_TRUE(stream.ok()) << stream.status();
+  EXPECT_TRUE(stream->whole);
+  EXPECT_EQ(stream->response.status, 200);
+  EXPECT_EQ(heard, "one " + std::string(1'000'000, '2'));
+  EXPECT_EQ(stream->summary.at("Captured"), "3");
+}
+
+TEST_F(StreamTest, ACommandThatHasEnoughGetsTheRest) {
+  offer({"one"}, /*endless=*/true);
+  const auto stream = ask_for_stream(socket_, {"POST", "/v1/capture", ""}, [](std::string_view) { return false; });
+  ASSERT_TRUE(stream.ok()) << stream.status();
+  EXPECT_TRUE(stream->whole);
+  EXPECT_TRUE(seen_->stopped);
+}
+
+TEST_F(StreamTest, ARefusalIsHeardAsSuch) {
+  gateway_.capture_result_ = absl::UnavailableError("4 captures run already");
+  serve();
+  const auto stream = ask_for_stream(socket_, {"POST", "/v1/capture", ""}, [](std::string_view) { return false; });
+  ASSERT_TRUE(stream.ok()) << stream.status();
+  EXPECT_EQ(stream->response.status, 503);
+  EXPECT_THAT(stream->response.body, HasSubstr("4 captures run already"));
+}
+
+TEST_F(StreamTest, AClientThatLeavesIsNoticedThoughNothingIsSent) {
+  offer({"one"}, /*endless=*/true);
+  {
+    Local::socket socket = connect();
+    request(socket);
+    EXPECT_THAT(hear(socket, "one"), HasSubstr("one"));
+    EXPECT_FALSE(seen_->stopped);
+    gateway_.capture_result_ = nullptr;
+  }
+  EXPECT_TRUE(waits_for(seen_->stopped));
+  EXPECT_TRUE(waits_for(seen_->gone));
+}
+
+TEST_F(StreamTest, Fault25_AClientThatStallsHoldsUpNobody) {
+  offer(std::vector<std::string>(100, std::string(1'000'000, 'x')), /*endless=*/true);
+  Local::socket stalled = connect();
+  request(stalled);
+  EXPECT_THAT(hear(stalled, "xxx"), HasSubstr("xxx"));
+  EXPECT_TRUE(ask(socket_, {"GET", "/v1/status", ""}).ok());
+  gateway_.capture_result_ = nullptr;
+  stalled.close();
+  EXPECT_TRUE(waits_for(seen_->gone));
+}
+
+TEST_F(TcpServerTest, PayloadsAreNotForThoseWhoMayOnlyLook) {
+  server_.listen(Endpoint{Ipv4Address(0x7f000001), port_});
+  serve();
+  EXPECT_THAT(request("POST /v1/capture"), StartsWith("HTTP/1.1 403"));
+  EXPECT_THAT(request("GET /v1/capture"), StartsWith("HTTP/1.1 405"));
 }
 
 TEST_F(ServerTest, OnlyItsOwnerCanConnect) {

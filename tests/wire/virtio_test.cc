@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 #include "support/packet_builder.h"
@@ -81,6 +82,39 @@ TEST(VirtioPartialHeader, names_the_place_of_the_checksum) {
     EXPECT_EQ(virtio.checksum_offset, packet.virtio().checksum_offset);
     EXPECT_EQ(virtio.gso_type, VirtioHeader::kGsoNone);
   }
+}
+
+TEST(FinishChecksum, partial_ones_become_right) {
+  for (const PacketBuilder& builder : {kSegment, kDatagram, kSegment.ip_options({1, 1, 1, 1}), kSegment.gso(500),
+                                       kDatagram.payload("odd").trailing(7)}) {
+    WirePacket packet = builder.partial_checksum().build();
+    if (builder.build().virtio().gso_size != 0) packet = builder.build();
+    finish_checksum(packet.bytes(), packet.virtio());
+    EXPECT_EQ(test::naive_transport_sum(packet.bytes()), 0xffff);
+  }
+}
+
+TEST(FinishChecksum, a_datagrams_is_never_zero) {
+  for (std::uint32_t i = 0; i < 0x10000; ++i) {
+    const auto text = std::string{static_cast<char>(i >> 8), static_cast<char>(i)};
+    WirePacket packet = kDatagram.payload(text).partial_checksum().build();
+    finish_checksum(packet.bytes(), packet.virtio());
+    ASSERT_NE(load16(packet.bytes().data() + 26), 0) << i;
+  }
+}
+
+TEST(FinishChecksum, others_stay_as_they_are) {
+  for (const PacketBuilder& builder : {kSegment, kSegment.wrong_checksum(), kSegment.verified(),
+                                       kDatagram.no_checksum(), kSegment.fragment(0, true)}) {
+    WirePacket packet = builder.build();
+    const WirePacket before = packet;
+    finish_checksum(packet.bytes(), packet.virtio());
+    EXPECT_TRUE(std::ranges::equal(packet.bytes(), before.bytes()));
+  }
+  WirePacket cut = kSegment.payload("data").partial_checksum().build();
+  const WirePacket before = cut;
+  finish_checksum(cut.bytes().first(41), cut.virtio());
+  EXPECT_TRUE(std::ranges::equal(cut.bytes(), before.bytes())) << "bytes of it are missing";
 }
 
 TEST(VirtioOfCapture, complete_checksums_are_left_alone) {
