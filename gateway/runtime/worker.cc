@@ -278,7 +278,7 @@ void Worker::process(Batch& batch, bool handed_over) {
   for (std::size_t i = 0; i < batch.size; ++i) was_joined[i] = packets[i].fragment_size != 0;
   const std::span<Verdict> verdicts = std::span(batch.verdicts).first(batch.size);
   const Time now = boot_time_now();
-  if (taps_.any()) taps_.before(packets, verdicts, handed_over, now);
+  if (taps_.any()) taps_.before(engine_, packets, handed_over, now);
   engine_.process(packets, verdicts, now, taps_.over(*this));
   if (taps_.any()) taps_.after(packets, verdicts, engine_.ruleset());
   send_on(batch);

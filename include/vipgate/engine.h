@@ -108,6 +108,9 @@ class Engine {
     return verdict;
   }
 
+  /// During process(): the place in `packets` of the one that is decided about. A sink can so tell what is answered.
+  std::size_t deciding() const;
+
   /// Ends silent flows, and those that the ruleset does not allow any more, at most a bounded number a call; tells
   /// their ends. Returns when it next wants to run.
   Time run(Time now, PacketSink& sink);

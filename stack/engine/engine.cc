@@ -115,10 +115,15 @@ void Engine::process(std::span<Packet> packets, std::span<Verdict> verdicts, Tim
   }
   TrafficSums traffic(*state_->rules);
   for (std::size_t i = 0; i < packets.size(); ++i) {
+    state_->deciding = i;
     if (goes_on(i)) verdicts[i] = state_->decide(state_->transits[i], now, sink);
     state_->count(verdicts[i]);
     traffic.add(verdicts[i], packets[i].bytes.size());
   }
+}
+
+std::size_t Engine::deciding() const {
+  return state_->deciding;
 }
 
 Time Engine::run(Time now, PacketSink& sink) {

@@ -148,6 +148,7 @@ struct Engine::State {
   std::size_t sweeping = 0;  ///< the place in `shards` of the one that is held against the rules next
   RateLimiter answers;
   std::array<Transit, kMaxBatch> transits;  ///< of the packets of the present call
+  std::size_t deciding = 0;                 ///< about which of them
   std::array<std::uint8_t, kAnswerBufferSize> answer_buffer{};
   bool handed_out_datagrams = false;  ///< by the reassembly of some shard, to be taken back
   Counters counters;

@@ -44,7 +44,7 @@ class CaptureTapTest : public testing::Test {
     for (WirePacket& packet : batch) packets.push_back(packet.packet());
     std::vector<Verdict> verdicts(packets.size());
     Collector collector(answers_);
-    if (taps_.any()) taps_.before(packets, verdicts, handed_over, kNow);
+    if (taps_.any()) taps_.before(engine_, packets, handed_over, kNow);
     engine_.process(packets, verdicts, kNow, taps_.over(collector));
     if (taps_.any()) taps_.after(packets, verdicts, engine_.ruleset());
   }
@@ -193,7 +193,7 @@ TEST(CaptureTaps, WhatIsHandedOnIsSeenByTheOwner) {
     for (Engine* engine : {&first, &second}) {
       Packet packet = syn.packet();
       Verdict verdict;
-      taps.before({&packet, 1}, {&verdict, 1}, engine == &second, kNow);
+      taps.before(*engine, {&packet, 1}, engine == &second, kNow);
       engine->process({&packet, 1}, {&verdict, 1}, kNow, taps.over(collector));
       taps.after({&packet, 1}, {&verdict, 1}, *rules);
       if (verdict.action != Action::hand_off) break;

@@ -7,10 +7,6 @@
 namespace vipgate {
 namespace {
 
-/// The shard of a verdict that was not given yet: none has that number.
-constexpr std::uint8_t kUndecided = 0xff;
-static_assert(kUndecided >= kShards);
-
 constexpr std::size_t kProtocolAt = 9;  // RFC 791 §3.1
 
 /// As many copies as a batch has packets, twice: each may have an answer.
@@ -163,16 +159,15 @@ void CaptureTaps::remove(const CaptureTap* tap) {
   std::erase_if(taps_, [tap](const auto& one) { return one.get() == tap; });
 }
 
-void CaptureTaps::before(std::span<const Packet> packets, std::span<Verdict> verdicts, bool handed_over, Time now) {
-  for (Verdict& verdict : verdicts) verdict.shard = kUndecided;
-  verdicts_ = verdicts;
+void CaptureTaps::before(const Engine& engine, std::span<const Packet> packets, bool handed_over, Time now) {
+  engine_ = &engine;
   now_ = now;
   for (const auto& tap : taps_) tap->before(packets, handed_over, now);
 }
 
 void CaptureTaps::after(std::span<const Packet> packets, std::span<const Verdict> verdicts, const Ruleset& ruleset) {
   for (const auto& tap : taps_) tap->after(packets, verdicts, ruleset);
-  verdicts_ = {};
+  engine_ = nullptr;
 }
 
 void CaptureTaps::before_run(Time now) {
@@ -185,16 +180,7 @@ PacketSink& CaptureTaps::over(PacketSink& sink) {
 }
 
 void CaptureTaps::send(const Packet& packet) {
-  // The engine decides one packet after the other (Engine::process): this is about the first that has no verdict yet.
-  const auto decided = std::find_if(verdicts_.begin(), verdicts_.end(),
-                                    [](const Verdict& verdict) { return verdict.shard == kUndecided; });
-  for (const auto& tap : taps_) {
-    if (decided == verdicts_.end()) {
-      tap->own(packet, now_);
-    } else {
-      tap->answer(packet, static_cast<std::size_t>(decided - verdicts_.begin()));
-    }
-  }
+  for (const auto& tap : taps_) engine_ == nullptr ? tap->own(packet, now_) : tap->answer(packet, engine_->deciding());
   sink_->send(packet);
 }
 

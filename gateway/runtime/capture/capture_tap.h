@@ -111,7 +111,7 @@ class CaptureTaps final : private PacketSink {
   void remove(const CaptureTap* tap);
 
   /// Around Engine::process(): before() and after(), where there is any; `sink` is where its answers go.
-  void before(std::span<const Packet> packets, std::span<Verdict> verdicts, bool handed_over, Time now);
+  void before(const Engine& engine, std::span<const Packet> packets, bool handed_over, Time now);
   void after(std::span<const Packet> packets, std::span<const Verdict> verdicts, const Ruleset& ruleset);
   /// Before Engine::run().
   void before_run(Time now);
@@ -122,7 +122,7 @@ class CaptureTaps final : private PacketSink {
   void send(const Packet& packet) override;
 
   std::vector<std::shared_ptr<CaptureTap>> taps_;
-  std::span<const Verdict> verdicts_;  ///< of the batch that is decided; empty: of none
+  const Engine* engine_ = nullptr;  ///< it decides about a batch
   Time now_{};
   PacketSink* sink_ = nullptr;
 };
