@@ -17,7 +17,8 @@ constexpr std::uint32_t kByteOrderMagic = 0x1a2b3c4d;
 constexpr std::uint16_t kMajorVersion = 1;
 constexpr std::uint16_t kMinorVersion = 0;
 constexpr std::int64_t kUnknownLength = -1;
-constexpr std::uint16_t kLinkTypeRaw = 101;
+// Not LINKTYPE_RAW: libpcap takes that for another type at the second interface than at the first.
+constexpr std::uint16_t kLinkTypeIpv4 = 228;
 
 constexpr std::uint16_t kEndOfOptions = 0;
 constexpr std::uint16_t kComment = 1;
@@ -112,7 +113,7 @@ void add_section(std::string& out, const Section& section) {
 
 void add_interface(std::string& out, const Interface& interface) {
   Block block(out, kInterfaceDescription);
-  block.add(kLinkTypeRaw);
+  block.add(kLinkTypeIpv4);
   block.add(std::uint16_t{0});  // reserved
   block.add(interface.snaplen);
   block.text(kInterfaceName, interface.name);

@@ -9,7 +9,7 @@
 
 /// The blocks of a capture file of the format pcapng (draft-ietf-opsawg-pcapng), in this machine's byte order: what
 /// libpcap cannot write, comments and more than one interface. Each call appends a whole block to `out`. All links are
-/// raw IP; times are since 1970, in nanoseconds.
+/// IPv4 without a header of their own; times are since 1970, in nanoseconds.
 namespace vipgate::pcapng {
 
 /// Begins a file: once, before all else.

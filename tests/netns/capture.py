@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 
 from lab import case, config, servers
 from lab.lab import CLIENT, HOSTS, MASQUERADE, VIP, Lab
-from lab.vipgate import binary
+from lab.vipgate import Vipgate, binary
 
 HOST2, HOST4 = HOSTS["host2"], HOSTS["host4"]
 FAILED, WRONG_INPUT = 1, 2
@@ -26,9 +26,9 @@ CHECKSUMS = ("-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE", "-
              "-o", "tcp.desegment_tcp_streams:FALSE")
 
 
-def settings(**keys):
+def settings():
     offered = [config.service("web", 80, HOST2, 8080, deny=["192.0.2.0/24"]), config.service("echo", 7, HOST4, protocol="udp")]
-    return config.configuration(workers=2, offered=offered, **keys)
+    return config.configuration(workers=2, offered=offered)
 
 
 def packets_of(path, *words):
@@ -59,11 +59,11 @@ def until(what, condition):
 
 class Capture(case.Case):
     @contextlib.contextmanager
-    def running(self, **keys):
+    def running(self, *arguments):
         with Lab() as lab:
             servers.web(lab)
             servers.echo(lab)
-            with self.gateway(lab, settings(**keys)) as gateway:
+            with self.gateway(lab, settings(), lambda *words: Vipgate(*words, arguments)) as gateway:
                 yield lab, gateway
 
     def start(self, lab, gateway, *words, **options):
@@ -138,7 +138,7 @@ class Capture(case.Case):
 
     @case.vipgate_only
     def test_super_packets_and_replay(self):
-        with self.running() as (lab, gateway):
+        with self.running("--seed", "1") as (lab, gateway):
             os.makedirs(lab.path("www"), exist_ok=True)
             with open(lab.path("www/large"), "wb") as file:
                 file.write(os.urandom(2_000_000))
