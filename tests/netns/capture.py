@@ -134,7 +134,7 @@ class Capture(case.Case):
 
             said = lab.gateway.run("capinfos", "-c", "-E", "-I", path).stdout
             self.assertRegex(said, r"Name = tun0 in(.|\n)*Number of stat entries = 1(.|\n)*Name = tun0 out(.|\n)*Number of stat entries = 1")
-            self.assertRegex(gateway.log(), rf"a capture begins: all packets(.|\n)*a capture has ended: {captured} packets, 0 lost")
+            gateway.wait_for_log(rf"a capture begins: all packets(.|\n)*a capture has ended: {captured} packets, 0 lost")
 
     @case.vipgate_only
     def test_super_packets_and_replay(self):

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "runtime/clock.h"
+#include "runtime/log.h"
 
 namespace vipgate {
 namespace {
@@ -35,6 +36,7 @@ CaptureSource::CaptureSource(boost::asio::io_context& context, CaptureQuery quer
 
 CaptureSource::~CaptureSource() {
   end();
+  log_info(absl::StrCat("a capture has ended: ", written_.packets, " packets, ", lost().packets, " lost"));
 }
 
 void CaptureSource::open(std::function<void()> ready) {

@@ -46,10 +46,9 @@ class CaptureSource final : public ByteSource, public std::enable_shared_from_th
   std::vector<std::pair<std::string, std::string>> summary() const override;
 
   bool has_ended() const { return !on_end_; }
-  const CaptureCounts& written() const { return written_; }
-  CaptureCounts lost() const;
 
  private:
+  CaptureCounts lost() const;
   bool is_open() const;
   void begin(const std::function<void()>& ready);
   void look();

@@ -55,11 +55,9 @@ absl::StatusOr<std::shared_ptr<ByteSource>> Captures::start(CaptureQuery query, 
   }
   CaptureFrame frame{
       .device = device, .filter = words, .snaplen = query.snaplen, .workers = workers, .since_1970 = since_1970()};
-  const auto on_end = [weak = std::weak_ptr(self_), taps](const CaptureSource& source) {
+  const auto on_end = [weak = std::weak_ptr(self_), taps](const CaptureSource& /*source*/) {
     const auto self = weak.lock();
     if (!self) return;
-    log_info(
-        absl::StrCat("a capture has ended: ", source.written().packets, " packets, ", source.lost().packets, " lost"));
     (*self)->hooks_.untap(taps);
     std::copy(taps.begin(), taps.end(), std::back_inserter((*self)->ended_));
   };
