@@ -251,8 +251,8 @@ int main(int argc, char** argv) {
   auto* capture_app = app.add_subcommand("capture", "Show or write down packets, and what becomes of each");
   capture_app->footer(kCaptureFooter);
   add_address(capture_app, capture_command.gateway);
-  auto* write = capture_app->add_option("--write", capture_command.write,
-                                        "Capture file (pcapng) to write; - for the standard output");
+  auto* to_file = capture_app->add_option("--write", capture_command.write,
+                                          "Capture file (pcapng) to write; - for the standard output");
   constexpr std::pair<const char*, const char*> kCaptureOptions[] = {
       {"packets", "End after so many"},
       {"seconds", "End after this time"},
@@ -268,7 +268,7 @@ int main(int argc, char** argv) {
   for (std::size_t i = 0; i < capture_command.wanted.size(); ++i) {
     auto& [name, value] = capture_command.wanted[i];
     auto* option = capture_app->add_option("--" + name, value, kCaptureOptions[i].second);
-    if (name == "snaplen") option->needs(write);
+    if (name == "snaplen") option->needs(to_file);
   }
 
   TopCommand top_command;

@@ -58,7 +58,7 @@ class CheckedIndex {
       for (const FlowHit probably :
            {FlowHit{}, index_.look_ahead(hash), FlowHit{0, Direction::original}, FlowHit{0, Direction::reply}}) {
         const auto found = index_.find(flow.protocol, tuple, hash, probably);
-        if (found.has_value() != (known != model_.end())) return false;
+        if (static_cast<bool>(found) != (known != model_.end())) return false;
         if (found && (found.id != known->second.id || found.direction != known->second.direction)) return false;
       }
     }

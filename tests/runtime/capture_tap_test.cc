@@ -88,7 +88,7 @@ TEST_F(CaptureTapTest, BothSidesOfAPacket) {
 TEST_F(CaptureTapTest, AnswersBelongToWhatTheyAnswer) {
   const auto all = tap();
   process({tcp(kClient, "203.0.113.10:81").syn().build(), udp(kClient, "203.0.113.10:53").build(),
-           echo_request("198.51.100.7:0", "203.0.113.10:0", 9).payload_of(40).build(),
+           echo_request("198.51.100.7", "203.0.113.10", 9).payload_of(40).build(),
            tcp("192.0.2.1:1", kWeb).syn().build(), tcp(kClient, "203.0.113.10:82").syn().build()});
   const auto seen = seen_by(*all);
   ASSERT_EQ(seen.size(), 5U);
@@ -133,7 +133,7 @@ TEST_F(CaptureTapTest, OnlySoManyBytesAreKept) {
 
 TEST_F(CaptureTapTest, WhatDoesNotFitIsCountedAndSent) {
   const auto small = tap({}, kMaxPacketSize, 2000);
-  for (int i = 0; i < 3; ++i) process({echo_request("198.51.100.7:0", "203.0.113.10:0", 9).payload_of(700).build()});
+  for (int i = 0; i < 3; ++i) process({echo_request("198.51.100.7", "203.0.113.10", 9).payload_of(700).build()});
   EXPECT_EQ(seen_by(*small).size(), 1U);
   EXPECT_EQ(small->lost().packets, 2U);
   EXPECT_EQ(small->lost().in, 2U);
@@ -144,7 +144,7 @@ TEST_F(CaptureTapTest, WhatDoesNotFitIsCountedAndSent) {
 TEST_F(CaptureTapTest, LargestPacketsAndAnswersHaveRoom) {
   const auto all = tap({}, kMaxPacketSize, std::size_t{8} << 20);
   const std::vector<WirePacket> batch(Engine::kMaxBatch,
-                                      echo_request("198.51.100.7:0", "203.0.113.10:0", 9).payload_of(65000).build());
+                                      echo_request("198.51.100.7", "203.0.113.10", 9).payload_of(65000).build());
   process(batch);
   EXPECT_EQ(seen_by(*all).size(), Engine::kMaxBatch);
 }
@@ -163,7 +163,7 @@ TEST_F(CaptureTapTest, FragmentsAreTheInSideAndTheirDatagramTheOutSide) {
 
 TEST_F(CaptureTapTest, AnswersInFragmentsFollowWhatTheyAnswer) {
   const auto all = tap();
-  process(test::fragments_of(echo_request("198.51.100.7:0", "203.0.113.10:0", 9).payload_of(2000).build(), 820));
+  process(test::fragments_of(echo_request("198.51.100.7", "203.0.113.10", 9).payload_of(2000).build(), 820));
   const auto seen = seen_by(*all);
   ASSERT_EQ(seen.size(), 5U);
   for (int i : {0, 1}) EXPECT_THAT(seen[i], HasSubstr("=> -: hold"));
