@@ -1,6 +1,10 @@
 #include "control/client.h"
 
+#include <sys/socket.h>
+#include <sys/time.h>
+
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <memory>
@@ -40,6 +44,22 @@ http::request<http::string_body> message_of(const Request& request) {
   return message;
 }
 
+/// Stands in line where others crowd the socket. Asio's own way would not: it takes EAGAIN, with which a full one turns
+/// away who does not wait (unix(7)), for a connection that is under way.
+Error connect(beast::basic_stream<Local>& stream, const std::string& path) {
+  Error error;
+  stream.socket().open(Local(), error);
+  if (error) return error;
+  const timeval patience{.tv_sec = kPatience.count(), .tv_usec = 0};
+  const int socket = stream.socket().native_handle();
+  (void)::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+  const Local::endpoint endpoint(path);
+  if (::connect(socket, endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0) {
+    error.assign(errno, boost::system::system_category());
+  }
+  return error;
+}
+
 absl::Status no_answer(const std::string& socket, const Error& error) {
   if (error == boost::system::errc::permission_denied) {
     return absl::PermissionDeniedError(absl::StrCat(
@@ -58,15 +78,13 @@ class StreamReader {
   }
 
   absl::StatusOr<Stream> run(const std::string& socket) {
+    if (const Error unconnected = connect(stream_, socket)) return no_answer(socket, unconnected);
     stream_.expires_after(kPatience);
-    stream_.async_connect(Local::endpoint(socket), [this](const Error& unconnected) {
-      if ((failed_ = unconnected)) return;
-      http::async_write(stream_, message_, [this](const Error& unsent, std::size_t) {
-        if ((failed_ = unsent)) return;
-        http::async_read_header(stream_, buffer_, parser_, [this](const Error& unread, std::size_t) {
-          if ((failed_ = unread)) return;
-          begin();
-        });
+    http::async_write(stream_, message_, [this](const Error& unsent, std::size_t) {
+      if ((failed_ = unsent)) return;
+      http::async_read_header(stream_, buffer_, parser_, [this](const Error& unread, std::size_t) {
+        if ((failed_ = unread)) return;
+        begin();
       });
     });
     context_.run();
@@ -145,6 +163,7 @@ absl::StatusOr<Stream> ask_for_stream(const std::string& socket, const Request& 
 absl::StatusOr<Response> ask(const std::string& socket, const Request& request) {
   asio::io_context context;
   beast::basic_stream<Local> stream(context);
+  if (const Error unconnected = connect(stream, socket)) return no_answer(socket, unconnected);
   stream.expires_after(kPatience);
 
   http::request<http::string_body> message = message_of(request);
@@ -153,13 +172,10 @@ absl::StatusOr<Response> ask(const std::string& socket, const Request& request) 
   parser.body_limit(kMaxAnswer);
 
   Error failed;
-  stream.async_connect(Local::endpoint(socket), [&](const Error& unconnected) {
-    if ((failed = unconnected)) return;
-    // Who is refused may be told before the request is there, and it cannot be sent any more then.
-    http::async_write(stream, message, [&](const Error& unsent, std::size_t) {
-      http::async_read(stream, buffer, parser,
-                       [&, unsent](const Error& unread, std::size_t) { failed = unread && unsent ? unsent : unread; });
-    });
+  // Who is refused may be told before the request is there, and it cannot be sent any more then.
+  http::async_write(stream, message, [&](const Error& unsent, std::size_t) {
+    http::async_read(stream, buffer, parser,
+                     [&, unsent](const Error& unread, std::size_t) { failed = unread && unsent ? unsent : unread; });
   });
   context.run();
   if (failed) return no_answer(socket, failed);

@@ -227,7 +227,7 @@ class Operate(case.Case):
         script = (f"import socket, sys\nclients = []\nfor _ in range({count}):\n"
                   f"    one = socket.socket(socket.AF_UNIX)\n    one.connect({path!r})\n    one.sendall({says!r})\n    clients.append(one)\n"
                   f"print('ready', flush=True)\nsys.stdin.read()\n")
-        with lab.gateway.start(*as_user("python3", "-c", script, **user), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        with lab.gateway.start(*as_user("/usr/bin/python3", "-c", script, **user), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             self.assertEqual(process.stdout.readline(), b"ready\n")
             yield process
             process.stdin.close()
@@ -248,13 +248,15 @@ class Operate(case.Case):
             flood = ("import contextlib, socket\nprint('ready', flush=True)\nwhile True:\n    with contextlib.suppress(OSError), "
                      f"socket.socket(socket.AF_UNIX) as one:\n        one.connect({path!r})\n"
                      "        one.send(b'GET /v1/flows HTTP/1.1\\r\\n\\r\\n')\n")
-            with lab.gateway.start(*as_user("python3", "-c", flood, group=GROUP), stdout=subprocess.PIPE) as process:
-                process.stdout.readline()
-                for _ in range(20):
-                    self.assertIn(b"200 OK", ask_on(opened[1]))
-                    self.assertEqual(gateway.command("status").returncode, DONE)
-                self.assertIsNone(process.poll(), "it floods still")
-                process.kill()
+            process = stack.enter_context(lab.gateway.start(*as_user("/usr/bin/python3", "-c", flood, group=GROUP), stdout=subprocess.PIPE))
+            stack.callback(process.kill)
+            process.stdout.readline()
+            for _ in range(20):
+                self.assertIn(b"200 OK", ask_on(opened[1]))
+                done = gateway.command("status")
+                self.assertEqual(done.returncode, DONE, done.stderr)
+            self.assertIsNone(process.poll(), "it floods still")
+            process.kill()
             self.assertEqual(set(who_serves(lab)), {HOST2, HOST3})
 
     @case.vipgate_only
