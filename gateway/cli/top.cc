@@ -120,7 +120,7 @@ std::string scaled(double value) {
     value /= 1000;
     ++prefix;
   }
-  return absl::StrFormat(prefix == 0 ? "%.0f%s" : "%.2f%s", value, kPrefixes[prefix]);
+  return absl::StrFormat("%.*f%s", prefix == 0 ? 0 : 2, value, kPrefixes[prefix]);
 }
 
 /// Two looks at the gateway, and what happened between them.

@@ -243,7 +243,8 @@ Explanation explain(Engine& engine, std::span<const std::uint8_t> ip, std::size_
   if (verdict.action == Action::forward || verdict.action == Action::pass) send_as_it_came(packet, collector);
 
   if (ends) {
-    const auto& [source, destination] = *ends;
+    const Endpoint& source = ends->source;
+    const Endpoint& destination = ends->destination;
     steps.push_back({"from", absl::StrCat(source.address.to_string(), ", ", role_of(rules, source.address))});
     steps.push_back({"to", absl::StrCat(destination.address.to_string(), ", ", role_of(rules, destination.address))});
     const bool has_ports = protocol == Protocol::tcp || protocol == Protocol::udp;

@@ -78,7 +78,7 @@ TEST(Look, PagesOfAnySizeShowEachFlowOnce) {
     ASSERT_EQ(world.send(tcp(client, "203.0.113.10:80").syn()).verdict.action, Action::forward);
     clients.insert(endpoint(client));
   }
-  for (const std::size_t budget : {1, 2, 7, 64, 100000}) {
+  for (const std::size_t budget : std::initializer_list<std::size_t>{1, 2, 7, 64, 100000}) {
     std::set<Endpoint> seen;
     for (const FlowInfo& flow : flows_of(world, budget)) EXPECT_TRUE(seen.insert(flow.source).second);
     EXPECT_EQ(seen, clients) << budget;
