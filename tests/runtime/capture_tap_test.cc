@@ -166,10 +166,10 @@ TEST_F(CaptureTapTest, AnswersInFragmentsFollowWhatTheyAnswer) {
   process(test::fragments_of(echo_request("198.51.100.7", "203.0.113.10", 9).payload_of(2000).build(), 820));
   const auto seen = seen_by(*all);
   ASSERT_EQ(seen.size(), 5U);
-  for (int i : {0, 1}) EXPECT_THAT(seen[i], HasSubstr("=> -: hold"));
+  for (const std::size_t i : {0U, 1U}) EXPECT_THAT(seen[i], HasSubstr("=> -: hold"));
   EXPECT_THAT(seen[2], HasSubstr("=> fragment 203.0.113.10 > 198.51.100.7 protocol 1 id 4660 offset 0 "));
   EXPECT_THAT(seen[2], HasSubstr(": reply"));
-  for (int i : {3, 4}) EXPECT_THAT(seen[i], testing::MatchesRegex("- => fragment 203.*: reply .*"));
+  for (const std::size_t i : {3U, 4U}) EXPECT_THAT(seen[i], testing::MatchesRegex("- => fragment 203.*: reply .*"));
 }
 
 TEST_F(CaptureTapTest, NoMoreThanThereMayBe) {
