@@ -89,7 +89,7 @@ TEST_F(HealthMonitorTest, ABackendThatAnswersStaysUp) {
   EXPECT_EQ(report.held_until, std::nullopt);
   EXPECT_THAT(watch.log, IsEmpty());
   EXPECT_THAT(watch.changed, IsEmpty());
-  EXPECT_EQ(server.accepted(), watch.checks());
+  EXPECT_TRUE(until([&] { return server.accepted() >= watch.checks(); })) << "the last may still be in line";
 }
 
 TEST_F(HealthMonitorTest, WhatIsKnownToBeDownIsUpWithItsFirstPassedCheck) {
