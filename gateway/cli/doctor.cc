@@ -1,12 +1,10 @@
-#include <unistd.h>
-
-#include <iomanip>
 #include <iostream>
 #include <string>
 
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/terminal.h"
 #include "config/load.h"
 #include "device/netlink.h"
 #include "runtime/doctor/doctor.h"
@@ -32,33 +30,42 @@ const char* name_of(Severity severity) {
   return "note";
 }
 
-const char* colour_of(Severity severity) {
-  return severity == Severity::stops ? "\x1b[1;31m" : severity == Severity::slows ? "\x1b[1;33m" : "\x1b[1;36m";
+Colour colour_of(Severity severity) {
+  switch (severity) {
+    case Severity::stops:
+      return Colour::red;
+    case Severity::slows:
+      return Colour::yellow;
+    case Severity::note:
+      return Colour::none;
+  }
+  return Colour::none;
 }
 
-constexpr int kColumn = 8;
+constexpr std::size_t kColumn = 8;
 
-void print_finding(const Finding& finding, bool colours) {
-  std::cout << (colours ? colour_of(finding.severity) : "") << std::left << std::setw(kColumn)
-            << name_of(finding.severity) << (colours ? "\x1b[0m" : "") << finding.subject << ": " << finding.what
+/// The first word of a line, in a column of its own.
+std::string head(Colour colour, const std::string& word) {
+  return coloured(colour, word) + std::string(kColumn - word.size(), ' ');
+}
+
+void print_finding(const Finding& finding) {
+  std::cout << head(colour_of(finding.severity), name_of(finding.severity)) << finding.subject << ": " << finding.what
             << '\n';
-  if (!finding.where.empty())
-    std::cout << std::setw(kColumn) << ""
-              << "at  " << finding.where << '\n';
+  const std::string indent(kColumn, ' ');
+  if (!finding.where.empty()) std::cout << indent << "at  " << finding.where << '\n';
   const char* begin = "do  ";
   for (const std::string& remedy : finding.remedies) {
-    std::cout << std::setw(kColumn) << "" << begin << remedy << '\n';
+    std::cout << indent << begin << remedy << '\n';
     begin = "    ";
   }
 }
 
 void print(const Report& report, bool quiet) {
-  const bool colours = ::isatty(STDOUT_FILENO) != 0;
-  for (const Finding& finding : report.findings) print_finding(finding, colours);
+  for (const Finding& finding : report.findings) print_finding(finding);
   if (quiet) return;
   for (const doctor::Well& well : report.well) {
-    std::cout << (colours ? "\x1b[1;32m" : "") << std::left << std::setw(kColumn) << "well"
-              << (colours ? "\x1b[0m" : "") << well.subject << ": " << well.what << '\n';
+    std::cout << head(Colour::green, "well") << well.subject << ": " << well.what << '\n';
   }
 }
 

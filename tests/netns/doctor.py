@@ -134,8 +134,14 @@ class Doctor(case.Case):
         self.assertEqual(wrong.returncode, FAILED)
         self.assertRegex(wrong.stdout, r"stops   device: tun0 is there already.*\n        at  tun0\n        do  ip link delete tun0\n")
         words = f"ip netns exec {lab.gateway.name} {binary()} doctor --config {self.path}"
-        shown = subprocess.run(["script", "-qec", words, "/dev/null"], capture_output=True, check=False, timeout=20).stdout.decode()
-        self.assertIn("\x1b[1;31mstops", shown)
+
+        def on_terminal(**wishes):
+            environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+            return subprocess.run(["script", "-qec", words, "/dev/null"], capture_output=True, check=False, timeout=20,
+                                  env={**environment, "TERM": "xterm", **wishes}).stdout.decode()
+
+        self.assertIn("\x1b[31mstops", on_terminal())
+        self.assertNotIn("\x1b", on_terminal(NO_COLOR="1"))
         with open(self.path, "w") as file:
             file.write("{")
         self.assertEqual(lab.gateway.run(binary(), "doctor", "--config", self.path, check=False).returncode, WRONG_INPUT)
