@@ -21,21 +21,26 @@ def _wait_until(what, ready):
         time.sleep(0.01)
 
 
-def _listens(namespace, port):
-    """Without a connection to try it: iperf3 would take that for its client, and reset the next one."""
+def _listeners(namespace, port):
+    """The inodes of the sockets that listen on a port, of whatever address.
+
+    Looked up, not tried with a connection: iperf3 would take that for its client, and reset the next one.
+    """
     rows = []
     with namespace.entered():
         for table in filter(os.path.exists, ("/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6")):
             with open(table) as file:
                 rows += [row.split() for row in file.readlines()[1:]]
-    return any(int(local.rpartition(":")[2], 16) == port and state == _LISTEN for _, local, _, state, *_ in rows)
+    return {row[9] for row in rows if int(row[1].rpartition(":")[2], 16) == port and row[3] == _LISTEN}
 
 
 def start(lab, host, name, *command, port):
-    """Starts a TCP server in a namespace, its output in a file of the lab, and waits until it listens."""
+    """Starts a TCP server in a namespace, its output in a file of the lab, and waits until it listens: the server itself,
+    not one before it with the same port at another address."""
+    before = _listeners(host, port)
     with open(lab.path(f"{name}.log"), "ab") as log:
         child = host.start(*command, stdin=-3, stdout=log, stderr=log)
-    _wait_until(name, lambda: child.poll() is not None or _listens(host, port))
+    _wait_until(name, lambda: child.poll() is not None or _listeners(host, port) - before)
     if child.poll() is not None:
         with open(lab.path(f"{name}.log"), errors="replace") as log:
             raise LabError(f"{name} ended: {log.read()[-500:]}")
