@@ -18,9 +18,6 @@ namespace {
 /// Rounds of reading before mailbox and timers get their turn, however many packets wait.
 constexpr int kMaxRounds = 64;
 
-/// Rounds without a super-packet after which traffic counts as one of small packets.
-constexpr std::size_t kSmallRounds = 64;
-
 /// How long a worker reads nothing because another one takes nothing: longer than a busy machine keeps a thread from
 /// running, and far less than anybody would call the other one stuck.
 constexpr auto kPatienceWithPeers = std::chrono::milliseconds(50);
@@ -64,7 +61,8 @@ void WorkerCounters::add(const WorkerCounters& other) {
 
 Worker::Worker(std::span<TunQueue* const> inputs, TunQueue& output, const EngineOptions& options,
                std::shared_ptr<const Ruleset> ruleset, Coalescing coalescing, HandOff& hand_off,
-               const std::vector<std::unique_ptr<Worker>>& peers, std::function<void(std::string)> on_failure)
+               WakeTrials& wake_trials, const std::vector<std::unique_ptr<Worker>>& peers,
+               std::function<void(std::string)> on_failure)
     : output_(&output),
       index_(options.worker),
       engine_(options, std::move(ruleset)),
@@ -72,7 +70,8 @@ Worker::Worker(std::span<TunQueue* const> inputs, TunQueue& output, const Engine
       hand_off_(hand_off),
       peers_(peers),
       on_failure_(std::move(on_failure)),
-      batch_(std::make_unique<Batch>()) {
+      batch_(std::make_unique<Batch>()),
+      wake_policy_(wake_trials) {
   for (TunQueue* queue : inputs) add_input(*queue);
 }
 
@@ -235,7 +234,6 @@ bool Worker::waits_for_peers() {
 /// Reads until the batch is full (true) or nothing is left; then the worker waits again.
 bool Worker::fill(Batch& batch, std::size_t input) {
   batch.clear();
-  ++rounds_since_super_packet_;
   TunQueue& queue = *inputs_[input].queue;
   while (batch.has_room()) {
     VirtioHeader virtio;
@@ -245,29 +243,23 @@ bool Worker::fill(Batch& batch, std::size_t input) {
       counters_.bytes_read += result.size;
       if (virtio.gso_type != VirtioHeader::kGsoNone) {
         ++counters_.super_packets_read;
-        rounds_since_super_packet_ = 0;
+        wake_policy_.note_super_packet();
       }
       batch.add(result.size, virtio);
     } else if (result.status == IoStatus::error && result.device_gone()) {
       fail(result.error);
       return false;
     } else {
-      choose_priority();
+      if (wake_policy_.end_turn()) {
+        priority_.raise();
+      } else {
+        priority_.lower();
+      }
       wait_for_packets(input);
       return false;
     }
   }
   return true;
-}
-
-/// For the wait that begins. Whoever sends super-packets waits for each; of small ones, a worker that comes a little
-/// later finds several at once, which is cheaper for all.
-void Worker::choose_priority() {
-  if (rounds_since_super_packet_ <= kSmallRounds) {
-    priority_.raise();
-  } else {
-    priority_.lower();
-  }
 }
 
 void Worker::process(Batch& batch, bool handed_over) {

@@ -23,6 +23,7 @@
 #include "runtime/capture/capture_tap.h"
 #include "runtime/hand_off.h"
 #include "runtime/thread_priority.h"
+#include "runtime/wake_policy.h"
 #include "vipgate/coalesce.h"
 #include "vipgate/engine.h"
 
@@ -52,17 +53,17 @@ class Worker final : private PacketSink {
   using Clock = std::chrono::steady_clock;
 
   /// Reads from `inputs`, of which there may be none, and writes to `output`. `peers` are all workers, this one among
-  /// them, by index; complete before start(). `on_failure` is called once, from the worker's thread, when the queue can
-  /// no longer be used.
+  /// them, by index; complete before start(). They share `hand_off` and `wake_trials`. `on_failure` is called once,
+  /// from the worker's thread, when the queue can no longer be used.
   Worker(std::span<TunQueue* const> inputs, TunQueue& output, const EngineOptions& options,
-         std::shared_ptr<const Ruleset> ruleset, Coalescing coalescing, HandOff& hand_off,
+         std::shared_ptr<const Ruleset> ruleset, Coalescing coalescing, HandOff& hand_off, WakeTrials& wake_trials,
          const std::vector<std::unique_ptr<Worker>>& peers, std::function<void(std::string)> on_failure);
   /// Waits for the thread to end, however long that takes.
   ~Worker() override;
 
   /// Before start(), from any thread.
   Adoption adopt(Time now) { return engine_.adopt(now); }
-  /// `realtime`: may have a real-time thread, which it has while super-packets come, and not more than it can do.
+  /// `realtime`: may have a real-time thread, which it has when WakePolicy says so and less comes than it can do.
   void start(bool realtime);
 
   /// Has it stop between two batches of packets: what it has read is written, or on its way to another worker.
@@ -110,7 +111,6 @@ class Worker final : private PacketSink {
   void drain(std::size_t input);
   bool fill(Batch& batch, std::size_t input);
   bool waits_for_peers();
-  void choose_priority();
   void process(Batch& batch, bool handed_over);
   void run_engine();
   void arm_timer(Time next);
@@ -133,7 +133,7 @@ class Worker final : private PacketSink {
   std::deque<std::function<void(Engine&, PacketSink&)>> uses_;  ///< that wait for their turn
   CaptureTaps taps_;
   ThreadPriority priority_{false};
-  std::size_t rounds_since_super_packet_ = SIZE_MAX / 2;  ///< that it has read
+  WakePolicy wake_policy_;
   WorkerCounters counters_;
   std::atomic<bool> hand_off_announced_ = false;
   bool has_handed_off_ = false;                      ///< since it last looked whether there is room for more

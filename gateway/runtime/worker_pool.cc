@@ -15,8 +15,8 @@ WorkerPool::WorkerPool(TunDevice& tun, std::uint32_t workers, const FlowMemory& 
     std::vector<TunQueue*> inputs;
     for (std::size_t queue = i; queue < tun.queues().size(); queue += workers) inputs.push_back(&tun.queues()[queue]);
     TunQueue& output = tun.queues()[i % tun.queues().size()];
-    workers_.push_back(
-        std::make_unique<Worker>(inputs, output, options, ruleset, tun.coalescing(), hand_off_, workers_, on_failure));
+    workers_.push_back(std::make_unique<Worker>(inputs, output, options, ruleset, tun.coalescing(), hand_off_,
+                                                wake_trials_, workers_, on_failure));
   }
 }
 

@@ -57,6 +57,7 @@ class WorkerPool {
 
  private:
   HandOff hand_off_;
+  WakeTrials wake_trials_;
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 
