@@ -62,6 +62,7 @@ void Engine::State::end(std::uint8_t shard, FlowId id) {
       if (--flows[mapping.id].extension == 0) flows.erase(mapping.id);
     }
   }
+  shard_at(shard).ports.flow_ends(flow.protocol, flow.reply);
   flows.erase(id);
 }
 

@@ -84,8 +84,10 @@ Engine::State::State(const EngineOptions& engine_options, std::shared_ptr<const 
   shards.reserve(kShards / options.workers + 1);
   for (std::uint32_t shard = options.worker; shard < kShards; shard += options.workers) {
     const ShardMemory memory = memory_of_shard(options.memory, shard);
-    shards.push_back(
-        {FlowTable(memory.records, memory.index, KeyedHash(options.seed)), Reassembly(), HelperPool(memory.helpers)});
+    shards.push_back({FlowTable(memory.records, memory.index, KeyedHash(options.seed)),
+                      Reassembly(),
+                      HelperPool(memory.helpers),
+                      {}});
     shard_by_number[shard] = &shards.back();
   }
 }

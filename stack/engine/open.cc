@@ -83,16 +83,16 @@ Verdict Engine::State::open_service(Transit& transit, std::uint16_t service_inde
 }
 
 std::optional<SourcePort> Engine::State::choose_source(SourceRequest& request, std::uint16_t service_index,
-                                                       std::uint16_t backend, Time now) const {
-  const FlowTable& flows = flows_of(request.shard);
+                                                       std::uint16_t backend, Time now) {
+  Shard& shard = shard_at(request.shard);
   const CompiledService& service = rules->service(service_index);
   if (service.service->source == SourceMode::preserve &&
       rules->can_preserve(request.client.address, request.backend.address)) {
     request.source = request.client.address;
-    return choose_preserved_port(request, flows, sharding, port_hash, now);
+    return choose_preserved_port(request, shard.flows, sharding, port_hash, now);
   }
   request.source = service.masquerade[backend];
-  return choose_masquerade_port(request, flows, port_hash, now);
+  return choose_masquerade_port(request, shard.flows, shard.ports, port_hash, now);
 }
 
 /// The first packet of a private host's own flow.
@@ -199,6 +199,7 @@ Verdict Engine::State::commit(Transit& transit, FlowRecord& candidate, Time now,
   }
   if (!make_room(transit.shard, 1)) return refuse(transit, Reason::table_full, now, sink);
   const FlowId id = flows.insert(candidate, flow_timeout(candidate));
+  shard_at(transit.shard).ports.flow_begins(candidate.protocol, candidate.reply);
   ++counters.flows_opened;
   if (BackendLoad* load = backend_load(candidate)) {
     load->note_opened();

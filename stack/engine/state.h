@@ -14,6 +14,7 @@
 #include "nat/answer.h"
 #include "nat/helper_record.h"
 #include "nat/icmp_error.h"
+#include "nat/port_pools.h"
 #include "nat/rate_limiter.h"
 #include "nat/ruleset.h"
 #include "nat/shard.h"
@@ -48,6 +49,7 @@ struct Shard {
   FlowTable flows;
   Reassembly fragments;
   HelperPool helpers;
+  PortPools ports;
   // Rounds over all records, to hold them against new rulesets. A new one does not begin the round anew, but asks for
   // another: however fast they come, the older ones are done with at some time.
   FlowId swept = kNoFlow;            ///< how far the round is; kNoFlow: no ruleset asks for one
@@ -78,7 +80,7 @@ struct Engine::State {
   Verdict open_egress(Transit& transit, const CompiledEgress& egress, Time now, PacketSink& sink);
   std::optional<Verdict> open_expected(Transit& transit, Time now, PacketSink& sink);
   std::optional<SourcePort> choose_source(SourceRequest& request, std::uint16_t service, std::uint16_t backend,
-                                          Time now) const;
+                                          Time now);
   FlowRecord* acquire_mapping(const Transit& transit, Ipv4Address vip, Time now);
   Verdict commit(Transit& transit, FlowRecord& candidate, Time now, PacketSink& sink);
   bool make_room(std::uint8_t shard, std::size_t records);

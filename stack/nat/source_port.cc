@@ -1,29 +1,38 @@
 #include "nat/source_port.h"
 
 #include <array>
+#include <utility>
 
 namespace vipgate {
 namespace {
 
-constexpr std::uint32_t kPortsOfShard = 65536 / kShards;
-constexpr std::uint32_t kSkipped = kFirstSourcePort / kShards;  // of each shard, below kFirstSourcePort
-constexpr std::uint32_t kCandidates = kPortsOfShard - kSkipped;
-static_assert(kCandidates == 1008);
-
-/// Steps that visit every candidate: without a common divisor with 1008 = 2^4 · 3^2 · 7.
+/// Steps that visit every candidate: without a common divisor with kPortsOfShard = 2^4 · 3^2 · 7.
 constexpr std::array<std::uint32_t, 16> kSteps = {1,   11,  131, 197, 251, 313, 373, 419,
                                                   463, 509, 557, 613, 661, 719, 773, 829};
 
-/// After so many busy ports the port of a flow that gives it up is taken, if one was seen, without looking further for
-/// a free one.
+/// After so many busy ports they count as scarce.
 constexpr std::uint32_t kPatience = 64;
 
-/// The `index`-th source port of a shard: (port >> 1) % kShards is the shard.
-constexpr std::uint16_t nth_port(std::uint8_t shard, std::uint32_t index) {
-  const std::uint32_t n = index + kSkipped;
-  return static_cast<std::uint16_t>((n >> 1) * 2 * kShards + 2U * shard + (n & 1));
-}
-static_assert(nth_port(0, 0) == kFirstSourcePort && nth_port(63, kCandidates - 1) == 65535);
+/// Where none is free: among so many ports, flows that were never answered are compared, of which the oldest gives way;
+/// among closed ones there is less to choose.
+constexpr std::uint32_t kCompared = 64;
+constexpr std::uint32_t kComparedClosed = 8;
+
+/// The source ports of a shard, one after the other, each once before the first comes again.
+class Walk {
+ public:
+  Walk(std::uint8_t shard, std::uint64_t random)
+      : shard_(shard),
+        step_(kSteps[random % kSteps.size()]),
+        index_(static_cast<std::uint32_t>(random >> 32) % kPortsOfShard) {}
+
+  std::uint16_t next() { return nth_port(shard_, std::exchange(index_, (index_ + step_) % kPortsOfShard)); }
+
+ private:
+  std::uint8_t shard_;
+  std::uint32_t step_;
+  std::uint32_t index_;
+};
 
 bool gives_up_port(const FlowRecord& flow, const SourceRequest& request, Time now) {
   switch (flow.flow_class) {
@@ -75,18 +84,41 @@ std::uint64_t hash_of(const SourceRequest& request, const KeyedHash& hash) {
                                         std::uint64_t{static_cast<std::uint8_t>(request.protocol)} << 32);
 }
 
+/// Makes a pool of what the flows use.
+PortPool& survey(const PortPools::Key& key, std::uint8_t shard, const FlowTable& flows, PortPools& pools) {
+  PortPool& pool = pools.add(key);
+  for (std::uint32_t index = 0; index < kPortsOfShard; ++index) {
+    const Tuple reply{key.backend.address, key.source, key.backend.port, nth_port(shard, index)};
+    if (flows.find(key.protocol, reply)) pool.take(index);
+  }
+  return pool;
+}
+
 }  // namespace
 
-std::optional<SourcePort> choose_masquerade_port(const SourceRequest& request, const FlowTable& flows,
+std::optional<SourcePort> choose_masquerade_port(const SourceRequest& request, const FlowTable& flows, PortPools& pools,
                                                  const KeyedHash& hash, Time now) {
   const std::uint64_t random = hash_of(request, hash);
-  const std::uint32_t step = kSteps[random % kSteps.size()];
-  std::uint32_t index = static_cast<std::uint32_t>(random >> 32) % kCandidates;
+  const PortPools::Key key{request.protocol, request.backend, request.source};
+  Walk walk(request.shard, random);
   Fallback fallback;
-  for (std::uint32_t tried = 0; tried < kCandidates; ++tried, index = (index + step) % kCandidates) {
-    const std::uint16_t port = nth_port(request.shard, index);
+  PortPool* pool = pools.find(key);
+  if (pool == nullptr) {
+    for (std::uint32_t tried = 0; tried < kPatience; ++tried) {
+      const std::uint16_t port = walk.next();
+      if (try_port(port, request, flows, now, fallback)) return SourcePort{port, kNoFlow};
+    }
+    pool = &survey(key, request.shard, flows, pools);
+  }
+  while (const auto free = pool->find_free(random)) {
+    const std::uint16_t port = nth_port(request.shard, *free);
     if (try_port(port, request, flows, now, fallback)) return SourcePort{port, kNoFlow};
-    if (tried >= kPatience && fallback.found()) break;
+    pool->take(*free);  // by something that is no flow, as an announced data connection
+  }
+  for (std::uint32_t tried = 0; tried < kPortsOfShard; ++tried) {
+    if (fallback.found() && tried >= (fallback.is_closed() ? kComparedClosed : kCompared)) break;
+    const std::uint16_t port = walk.next();
+    if (try_port(port, request, flows, now, fallback)) return SourcePort{port, kNoFlow};
   }
   if (!fallback.found()) return std::nullopt;
   return fallback.port();

@@ -5,7 +5,7 @@
 
 #include "flow/flow_table.h"
 #include "flow/hash.h"
-#include "nat/shard.h"
+#include "nat/port_pools.h"
 #include "vipgate/time.h"
 
 namespace vipgate {
@@ -28,14 +28,14 @@ struct SourcePort {
 
 /// Chooses among the source ports of one masquerade address that lead back to the shard. A keyed hash of the flow's
 /// endpoints gives the place to begin and the step (RFC 6056 §3.3.3, algorithm 3 with the table in place of its
-/// counter), so the choice is random to others, repeatable with the seed, and ends after at most all 1,008 ports of the
-/// shard. nullopt: every one serves a live flow.
+/// counter), so the choice is random to others, and repeatable with the seed. Where ports are scarce, a pool of the
+/// shard's says which are free, in constant time; it is made when first needed. nullopt: every port serves a live flow.
 ///
 /// A free port is taken before one whose flow is closed, and that before the oldest seen of those that were never
 /// answered: a flood of SYNs shall not use up the ports. A closed flow gives up its port at once unless its backend
 /// closed first: then the backend may hold TIME-WAIT for the port, for up to kTimeWait, and accepts only a SYN that
 /// exceeds the last one (RFC 9293 §3.6.1, RFC 6191).
-std::optional<SourcePort> choose_masquerade_port(const SourceRequest& request, const FlowTable& flows,
+std::optional<SourcePort> choose_masquerade_port(const SourceRequest& request, const FlowTable& flows, PortPools& pools,
                                                  const KeyedHash& hash, Time now);
 
 /// For a backend that sees the client's address: the client's own port, or another that leads back to the shard: where
@@ -43,9 +43,6 @@ std::optional<SourcePort> choose_masquerade_port(const SourceRequest& request, c
 /// client's but that of a control connection.
 std::optional<SourcePort> choose_preserved_port(const SourceRequest& request, const FlowTable& flows,
                                                 const Sharding& sharding, const KeyedHash& hash, Time now);
-
-/// RFC 6056 §3.2: ports below 1024 are not used as ephemeral ones.
-inline constexpr std::uint16_t kFirstSourcePort = 1024;
 
 /// How long common systems hold TIME-WAIT (Linux: TCP_TIMEWAIT_LEN).
 inline constexpr Duration kTimeWait = std::chrono::seconds(60);

@@ -27,6 +27,7 @@ SourceRequest request_of(std::uint32_t client) {
 void source_ports(benchmark::State& state) {
   test::FlowStorage storage(4096);
   FlowTable table(storage.records, storage.buckets, KeyedHash(1));
+  PortPools pools;
   const KeyedHash hash(2);
   std::uint32_t client = 0;
   for (; client < static_cast<std::uint32_t>(state.range(0)); ++client) {
@@ -35,12 +36,12 @@ void source_ports(benchmark::State& state) {
     flow.protocol = request.protocol;
     flow.original = {request.client.address, Ipv4Address(0xcb00710a), request.client.port, 80};
     flow.reply = {request.backend.address, request.source, request.backend.port,
-                  choose_masquerade_port(request, table, hash, kNow)->port};
+                  choose_masquerade_port(request, table, pools, hash, kNow)->port};
     flow.flow_class = FlowClass::live;
     flow.last_seen = kNow;
     table.insert(flow, std::chrono::seconds(240));
   }
-  for (auto _ : state) benchmark::DoNotOptimize(choose_masquerade_port(request_of(client++), table, hash, kNow));
+  for (auto _ : state) benchmark::DoNotOptimize(choose_masquerade_port(request_of(client++), table, pools, hash, kNow));
 }
 BENCHMARK(source_ports)->Arg(0)->Arg(504)->Arg(998)->Arg(1007);
 

@@ -27,6 +27,7 @@ TEST(Sharding, both_directions_of_masquerade_flows_agree) {
   std::mt19937 random(1);
   FlowStorage storage(16);
   const FlowTable flows(storage.records, storage.buckets, KeyedHash(1));
+  PortPools pools;
   for (const std::uint64_t seed : {0U, 1U, 77U}) {
     const Sharding sharding(seed);
     const KeyedHash hash(seed);
@@ -39,7 +40,7 @@ TEST(Sharding, both_directions_of_masquerade_flows_agree) {
                                                   .backend = backend,
                                                   .source = kMasqueradeAddress,
                                                   .shard = shard},
-                                                 flows, hash, Time());
+                                                 flows, pools, hash, Time());
       ASSERT_TRUE(source);
       const Tuple reply{backend.address, kMasqueradeAddress, backend.port, source->port};
       ASSERT_EQ(sharding.of_packet(reply, false, kMasquerade), shard);

@@ -19,7 +19,6 @@ using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
 constexpr std::uint8_t kShard = 37;
-constexpr std::size_t kPortsOfShard = 1008;
 constexpr Time kNow{seconds(100000)};
 
 const Endpoint kBackend = endpoint("10.0.0.2:8080");
@@ -49,7 +48,7 @@ class Shard {
   }
 
   std::optional<SourcePort> choose(const SourceRequest& request, Time now = kNow) const {
-    return choose_masquerade_port(request, table_, hash_, now);
+    return choose_masquerade_port(request, table_, pools_, hash_, now);
   }
   std::optional<SourcePort> choose_preserved(SourceRequest request, Time now = kNow) const {
     request.source = request.client.address;
@@ -64,7 +63,12 @@ class Shard {
     flow.reply = {request.backend.address, request.source, request.backend.port, port};
     flow.flow_class = flow_class;
     flow.last_seen = kNow;
+    pools_.flow_begins(flow.protocol, flow.reply);
     return table_.insert(flow, seconds(240));
+  }
+  void end(FlowId id) {
+    pools_.flow_ends(table_[id].protocol, table_[id].reply);
+    table_.erase(id);
   }
 
   /// Fills every port toward the backend with flows of that class.
@@ -83,6 +87,7 @@ class Shard {
  private:
   FlowStorage storage_;
   FlowTable table_;
+  mutable PortPools pools_;
   KeyedHash hash_;
   Sharding sharding_;
 };
@@ -151,7 +156,7 @@ TEST(MasqueradePort, agrees_with_a_set_of_ports_through_random_use) {
       auto victim = used.lower_bound({backend, static_cast<std::uint16_t>(random())});
       if (victim == used.end()) victim = used.begin();
       --used_toward[std::get<0>(victim->first)];
-      shard.table().erase(victim->second);
+      shard.end(victim->second);
       used.erase(victim);
     }
   }
