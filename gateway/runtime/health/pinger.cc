@@ -1,5 +1,7 @@
 #include "runtime/health/pinger.h"
 
+#include <net/if.h>  // ahead of <linux/icmp.h>, which yields to it but not the other way round
+
 #include <arpa/inet.h>
 #include <linux/icmp.h>
 #include <netinet/in.h>
