@@ -3,7 +3,7 @@
 #
 #   tools/test.sh               g++; warnings are errors
 #   tools/test.sh --extended    clang with AddressSanitizer and UndefinedBehaviorSanitizer, in place of g++; and fuzzing,
-#                               a minute for each target
+#                               half a minute for each target
 #   tools/test.sh --no-install  say what is missing instead of installing it
 #
 # Tests with real programs in network namespaces need root. They are skipped without it, and never where CI=true.
@@ -31,5 +31,5 @@ cmake --build --preset "$preset" -j "$(nproc)"
 failed=0
 ctest --preset "$preset" -j "$(nproc)" --label-exclude netns || failed=1
 ctest --preset "$preset" -j "$(($(nproc) + 1))" --label-regex netns || failed=1
-if [ "$preset" = clang ]; then tools/fuzz.sh all 60 --jobs "$(nproc)" || failed=1; fi
+if [ "$preset" = clang ]; then tools/fuzz.sh all 30 --jobs "$(nproc)" || failed=1; fi
 exit "$failed"

@@ -128,12 +128,14 @@ class PathMtu(case.Case):
         return to_client.seen, to_server.seen
 
     def every_way(self, check, **path):
-        for source, seen_client in (("masquerade", MASQUERADE), ("preserve", CLIENT_AWAY)):
-            for workers, offload in ((1, True), (2, True), (1, False), (2, False)):
-                with self.subTest(source=source, workers=workers, offload=offload):
-                    with self.path(source=source, workers=workers, offload=offload, **path) as lab:
-                        self.assertEqual((path_mtu(lab.far_client, VIP), path_mtu(lab.server, seen_client)), (None, None))
-                        check(lab, seen_client)
+        """Every two of source, workers and offload together."""
+        seen_as = {"masquerade": MASQUERADE, "preserve": CLIENT_AWAY}
+        ways = ("masquerade", 1, True), ("masquerade", 2, False), ("preserve", 2, True), ("preserve", 1, False)
+        for source, workers, offload in ways:
+            with self.subTest(source=source, workers=workers, offload=offload):
+                with self.path(source=source, workers=workers, offload=offload, **path) as lab:
+                    self.assertEqual((path_mtu(lab.far_client, VIP), path_mtu(lab.server, seen_as[source])), (None, None))
+                    check(lab, seen_as[source])
 
     def test_rfc1191_rfc5508_req4_narrow_on_the_clients_side(self):
         """The server is told through the gateway: by whom it masquerades as, or by the router where it knows the client."""
