@@ -120,7 +120,7 @@ class Questions(case.Case):
                 said = gateway.command("flows", *words)
                 self.assertEqual(said.returncode, 0, said.stderr)
                 self.assertEqual(said.stdout.splitlines()[-1], f"{count} flow{'s' * (count != 1)}", words)
-            self.assertIn(f"{HOST2}:8080", gateway.command("flows", "--limit", "1").stdout)
+            self.assertIn(f"{HOST2}:8080", gateway.command("flows", "--service", "web", "--limit", "1").stdout)
             self.assertRegex(gateway.command("flows", "--port", "x").stderr, "port=x.*is not understood")
 
     @case.vipgate_only
