@@ -18,10 +18,9 @@ namespace vipgate {
 /// What the workers of a process judge together. From any thread.
 class WakeTrials {
  public:
-  static constexpr std::uint32_t kTrial = 512;  ///< turns as ordinary threads
-  static constexpr std::uint32_t kTrust =
-      16384;  ///< turns from one trial to the next where super-packets do not gather
-  static constexpr std::uint32_t kGathered = kTrial * 3 / 2;  ///< super-packets in a trial from which on they do
+  static constexpr std::uint32_t kTrial = 512;                ///< turns as ordinary threads
+  static constexpr std::uint32_t kTrust = 16384;              ///< turns until the next, where they do not gather
+  static constexpr std::uint32_t kGathered = kTrial * 3 / 2;  ///< super-packets in a trial from which on they gather
 
   /// After a turn with so many super-packets: whether being ahead pays.
   bool end_turn(std::uint32_t super_packets);
