@@ -275,11 +275,23 @@ TEST_F(StreamTest, AClientThatLeavesIsNoticedThoughNothingIsSent) {
   {
     Local::socket socket = connect();
     request(socket);
-    EXPECT_THAT(hear(socket, "one"), HasSubstr("one"));
+    // With the chunk's line ends: "one" alone is also in the header's 'none'.
+    EXPECT_THAT(hear(socket, "\r\none\r\n"), HasSubstr("\r\none\r\n"));
     EXPECT_FALSE(seen_->stopped);
     gateway_.capture_result_ = nullptr;
   }
   EXPECT_TRUE(waits_for(seen_->stopped));
+  EXPECT_TRUE(waits_for(seen_->gone));
+}
+
+TEST_F(StreamTest, AClientThatLeavesAfterTheHeaderIsNoticed) {
+  offer({"one"}, /*endless=*/true);
+  {
+    Local::socket socket = connect();
+    request(socket);
+    EXPECT_THAT(hear(socket, "\r\n\r\n"), StartsWith("HTTP/1.1 200 OK\r\n"));
+    gateway_.capture_result_ = nullptr;
+  }
   EXPECT_TRUE(waits_for(seen_->gone));
 }
 
