@@ -18,7 +18,9 @@ namespace vipgate {
 struct Link {
   int index = 0;
   std::string name{};
-  std::string kind{};  ///< "tun", "veth", "bridge" ...; empty for real cards
+  std::string kind{};        ///< "tun" (also of a TAP), "veth", "bridge" ...; empty for real cards
+  bool tun = false;          ///< a TUN
+  bool multi_queue = false;  ///< a TUN or TAP that several may open
   bool up = false;
   bool loopback = false;
   bool carrier = false;  ///< something is at the other end

@@ -72,7 +72,7 @@ class NetlinkKernel : public KernelInterface {
   /// A request, made by `build`, for a list. It is repeated when interrupted, after `restart` has forgotten what came.
   absl::Status list(const std::function<nl_msg*()>& build, const std::string& what, const OnObject& on_object,
                     const std::function<void()>& restart);
-  absl::Status list_links(const std::function<void(nl_object*)>& on_link, const std::function<void()>& restart);
+  absl::Status list_links(const OnObject& on_link, const std::function<void()>& restart);
 
   absl::StatusOr<std::map<int, std::string>> names();
   absl::StatusOr<int> index_of(const std::string& device);

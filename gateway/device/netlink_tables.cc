@@ -29,16 +29,15 @@ nl_msg* list_request(int type, const Header& header) {
 
 }  // namespace
 
-absl::Status NetlinkKernel::list_links(const std::function<void(nl_object*)>& on_link,
-                                       const std::function<void()>& restart) {
-  return list([] { return list_request(RTM_GETLINK, ifinfomsg{}); }, "cannot list the network devices",
-              [&](nl_object* object, nl_msg*) { on_link(object); }, restart);
+absl::Status NetlinkKernel::list_links(const OnObject& on_link, const std::function<void()>& restart) {
+  return list([] { return list_request(RTM_GETLINK, ifinfomsg{}); }, "cannot list the network devices", on_link,
+              restart);
 }
 
 absl::StatusOr<std::map<int, std::string>> NetlinkKernel::names() {
   std::map<int, std::string> names;
   const absl::Status status = list_links(
-      [&](nl_object* object) {
+      [&](nl_object* object, nl_msg*) {
         auto* link = reinterpret_cast<rtnl_link*>(object);
         names[rtnl_link_get_ifindex(link)] = rtnl_link_get_name(link);
       },
@@ -62,9 +61,9 @@ absl::StatusOr<int> NetlinkKernel::index_of(const std::string& device) {
 absl::StatusOr<std::vector<Link>> NetlinkKernel::links() {
   std::vector<std::pair<Link, int>> found;  // with the index of the master
   const absl::Status status = list_links(
-      [&](nl_object* object) {
+      [&](nl_object* object, nl_msg* message) {
         auto* source = reinterpret_cast<rtnl_link*>(object);
-        found.emplace_back(link_of(source), rtnl_link_get_master(source));
+        found.emplace_back(link_of(source, message), rtnl_link_get_master(source));
       },
       [&] { found.clear(); });
   if (!status.ok()) return status;

@@ -2,6 +2,8 @@
 
 #include <arpa/inet.h>
 #include <linux/if.h>
+#include <linux/if_link.h>
+#include <linux/if_tun.h>
 #include <linux/neighbour.h>
 #include <netlink/msg.h>
 #include <sys/socket.h>
@@ -48,9 +50,24 @@ bool has_more(nl_msg* message) {
   return false;
 }
 
+/// An attribute within an attribute; null where it or its parent is missing.
+const nlattr* nested(const nlattr* parent, int type) {
+  return parent == nullptr ? nullptr : nla_find(static_cast<const nlattr*>(nla_data(parent)), nla_len(parent), type);
+}
+
+/// What libnl does not know of a TUN.
+void read_tun(nl_msg* message, Link& link) {
+  const nlattr* information = nlmsg_find_attr(nlmsg_hdr(message), sizeof(ifinfomsg), IFLA_LINKINFO);
+  const nlattr* data = nested(information, IFLA_INFO_DATA);
+  const nlattr* type = nested(data, IFLA_TUN_TYPE);
+  const nlattr* multi_queue = nested(data, IFLA_TUN_MULTI_QUEUE);
+  link.tun = type != nullptr && nla_get_u8(type) == IFF_TUN;
+  link.multi_queue = multi_queue != nullptr && nla_get_u8(multi_queue) != 0;
+}
+
 }  // namespace
 
-Link link_of(rtnl_link* source) {
+Link link_of(rtnl_link* source, nl_msg* message) {
   Link link;
   link.index = rtnl_link_get_ifindex(source);
   link.name = rtnl_link_get_name(source);
@@ -61,6 +78,7 @@ Link link_of(rtnl_link* source) {
   link.carrier = rtnl_link_get_carrier(source) != 0;
   link.mtu = rtnl_link_get_mtu(source);
   link.queue_length = rtnl_link_get_txqlen(source);
+  if (link.kind == "tun") read_tun(message, link);
   return link;
 }
 

@@ -30,10 +30,10 @@ using AddressObject = std::unique_ptr<rtnl_addr, NetlinkFree<rtnl_addr_put>>;
 inline constexpr int kNeighbourProtocol = 12;  // NDA_PROTOCOL, Linux 5.2
 
 // From libnl's objects.
-Link link_of(rtnl_link* source);  ///< without `master`
+Link link_of(rtnl_link* source, nl_msg* message);  ///< without `master`; `message`: what `source` was parsed from
 HostAddress address_of(rtnl_addr* source, const std::string& device);
 std::vector<Route> routes_of(rtnl_route* source, const std::map<int, std::string>& devices);
-PolicyRule rule_of(rtnl_rule* source, nl_msg* message);  ///< `message`: what `source` was parsed from
+PolicyRule rule_of(rtnl_rule* source, nl_msg* message);
 ProxyNeighbour proxy_of(rtnl_neigh* source, nl_msg* message, const std::string& device);
 
 // To libnl's objects. `device` is the index of the device that the value names.

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "namespace.h"
@@ -55,6 +57,17 @@ NAMESPACE_TEST(Netlink, lists_links_with_kind_and_master) {
   EXPECT_EQ(eth1.master, "");
   EXPECT_EQ(find("peer1").master, "br0");
   EXPECT_FALSE(find("peer1").up);
+}
+
+NAMESPACE_TEST(Netlink, tells_tuns_apart) {
+  shell("ip tuntap add single mode tun; ip tuntap add several mode tun multi_queue; ip tuntap add tap mode tap");
+  std::map<std::string, std::pair<bool, bool>> seen;
+  for (const Link& link : open_kernel()->links().value()) {
+    if (link.kind == "tun") seen[link.name] = {link.tun, link.multi_queue};
+  }
+  const std::map<std::string, std::pair<bool, bool>> expected{
+      {"several", {true, true}}, {"single", {true, false}}, {"tap", {false, false}}};
+  EXPECT_EQ(seen, expected);
 }
 
 NAMESPACE_TEST(Netlink, lists_addresses_and_peers) {

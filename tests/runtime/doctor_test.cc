@@ -133,16 +133,16 @@ TEST(Doctor, rights) {
 }
 
 TEST(Doctor, device) {
-  const auto with = [](Link link, TunState state) {
-    return found([&](Config&, Facts& facts) {
-      facts.view.links.push_back(link);
-      facts.tun = state;
-    });
+  const auto with = [](const Link& link) {
+    return found([&](Config&, Facts& facts) { facts.view.links.push_back(link); });
   };
-  const Link tun{.index = 9, .name = "tun0", .kind = "tun", .queue_length = 10000};
-  EXPECT_THAT(with({.index = 9, .name = "tun0", .kind = "bridge"}, {}), ElementsAre(HasSubstr("a bridge and no TUN")));
-  EXPECT_THAT(with(tun, {.tun = true}), ElementsAre(HasSubstr("stops device: tun0 is a TUN with a single queue")));
-  EXPECT_THAT(with(tun, {.tun = true, .multi_queue = true}), ElementsAre(HasSubstr("note device")));
+  Link tun{.index = 9, .name = "tun0", .kind = "tun", .queue_length = 10000};
+  EXPECT_THAT(with({.index = 9, .name = "tun0", .kind = "bridge"}), ElementsAre(HasSubstr("a bridge and no TUN")));
+  EXPECT_THAT(with(tun), ElementsAre(HasSubstr("a TAP and no TUN")));
+  tun.tun = true;
+  EXPECT_THAT(with(tun), ElementsAre(HasSubstr("stops device: tun0 is a TUN with a single queue")));
+  tun.multi_queue = true;
+  EXPECT_THAT(with(tun), ElementsAre(HasSubstr("note device")));
   EXPECT_THAT(found([](Config& config, Facts&) { config.tun.workers = 8; }),
               ElementsAre(HasSubstr("slows device: there are more workers (8) than processors (2)")));
 }

@@ -15,15 +15,14 @@ void check_device(const Config& config, const Facts& facts, Report& report) {
   const std::size_t before = report.findings.size();
   const auto link = std::find_if(facts.view.links.begin(), facts.view.links.end(),
                                  [&](const Link& other) { return other.name == name; });
-  if (link != facts.view.links.end() && facts.tun && !facts.running) {
+  if (link != facts.view.links.end() && !facts.running) {
     const std::string remove = absl::StrCat("ip link delete ", name);
     const std::string other_name = "or another \"tun\": { \"name\" } in the configuration";
-    if (!facts.tun->tun) {
-      report.stops(
-          "device",
-          absl::StrCat(name, " is there already, a ", link->kind.empty() ? "device" : link->kind, " and no TUN"), name,
-          {remove, other_name});
-    } else if (!facts.tun->multi_queue) {
+    if (!link->tun) {
+      const std::string kind = link->kind.empty() ? "device" : link->kind == "tun" ? "TAP" : link->kind;
+      report.stops("device", absl::StrCat(name, " is there already, a ", kind, " and no TUN"), name,
+                   {remove, other_name});
+    } else if (!link->multi_queue) {
       report.stops("device", absl::StrCat(name, " is a TUN with a single queue, which cannot become one with several"),
                    name, {remove, other_name});
     } else if (link->carrier) {
@@ -40,7 +39,7 @@ void check_device(const Config& config, const Facts& facts, Report& report) {
                   name, {"vipgate clean   # takes back what a killed gateway has left"});
     }
   }
-  if (link != facts.view.links.end() && facts.tun && facts.tun->tun && link->queue_length < kShortQueue) {
+  if (link != facts.view.links.end() && link->tun && link->queue_length < kShortQueue) {
     report.slows("device",
                  absl::StrCat(name, " keeps ", link->queue_length, " packets where nobody reads it for a ",
                               "moment, as during a take-over; the others are lost"),

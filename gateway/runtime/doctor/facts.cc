@@ -61,19 +61,6 @@ Way way_to(NetlinkKernel& kernel, Ipv4Address address) {
   return {.device = route->device, .gateway = route->gateway, .local = route->type == RouteType::local};
 }
 
-/// What the kernel says of a TUN's flags (/sys, which shows the network namespace that mounted it).
-std::optional<TunState> find_tun(const std::string& name, const std::vector<Link>& links) {
-  const bool there = std::any_of(links.begin(), links.end(), [&](const Link& link) { return link.name == name; });
-  if (!there) return std::nullopt;
-  const auto text = read_whole(absl::StrCat("/sys/class/net/", name, "/tun_flags"));
-  if (!text) return TunState();
-  constexpr unsigned kTun = 0x0001;  // IFF_TUN and IFF_MULTI_QUEUE of if_tun.h
-  constexpr unsigned kMultiQueue = 0x0100;
-  unsigned flags = 0;
-  (void)std::sscanf(text->c_str(), "%x", &flags);
-  return TunState{.tun = (flags & kTun) != 0, .multi_queue = (flags & kMultiQueue) != 0};
-}
-
 }  // namespace
 
 absl::StatusOr<Facts> collect(Config& config, NetlinkKernel& kernel) {
@@ -101,7 +88,6 @@ absl::StatusOr<Facts> collect(Config& config, NetlinkKernel& kernel) {
   }
   facts.firewall = read_firewall();
   facts.conntrack = find_conntrack(kernel);
-  facts.tun = find_tun(config.tun.name, facts.view.links);
   facts.rights = find_rights();
   facts.kernel = kernel_version();
   facts.processors = std::max(1U, std::thread::hardware_concurrency());

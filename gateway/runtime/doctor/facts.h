@@ -27,12 +27,6 @@ struct Conntrack {
   std::uint64_t room = 0;
 };
 
-/// A device that has the TUN's name.
-struct TunState {
-  bool tun = false;  ///< of this kind; the others say something then only
-  bool multi_queue = false;
-};
-
 /// What a process with this one's rights may do; empty: it may, else why not, and the remedy.
 struct Rights {
   bool net_admin = false;
@@ -86,7 +80,6 @@ struct Facts {
   std::map<Ipv4Address, Way> ways{};                            ///< to backends
   Firewall firewall{};
   std::optional<Conntrack> conntrack{};  ///< none: the kernel has none, or it is not loaded
-  std::optional<TunState> tun{};
   Rights rights{};
   KernelVersion kernel{};
   unsigned processors = 1;
