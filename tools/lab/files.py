@@ -1,15 +1,21 @@
 """Large files to transfer, and their hashes."""
 
+import functools
 import hashlib
 import os
 import random
 
-_BLOCK = 16 << 20
+_BLOCK = 1 << 20
+
+
+@functools.cache
+def _random_block():
+    return os.urandom(_BLOCK)
 
 
 def write_random(path, size):
-    """Writes a file in which no two places look alike, at the speed of memory. Returns its SHA-256."""
-    block = os.urandom(min(_BLOCK, size))
+    """Writes a file of random blocks, no two of them alike, at the speed of memory. Returns its SHA-256."""
+    block = _random_block()
     digest = hashlib.sha256()
     with open(path, "wb") as file:
         while (left := size - file.tell()) > 0:

@@ -3,11 +3,7 @@
 import glob
 import re
 
-_COMMANDS = (
-    ("rule", "show"),
-    ("route", "show", "table", "all"),
-    ("neigh", "show", "proxy"),
-)
+_COMMANDS = ("rule show", "route show table all", "neigh show proxy")
 _OF_DAEMONS = r" proto (bird|bgp|ospf|zebra) "  # routes that come and go as others say
 _SETTINGS = ("ip_forward", "ip_local_reserved_ports")
 _DEVICE_SETTINGS = ("rp_filter", "accept_local", "forwarding", "proxy_arp")
@@ -16,13 +12,12 @@ _DEVICE_SETTINGS = ("rp_filter", "accept_local", "forwarding", "proxy_arp")
 def snapshot(namespace):
     """Every link, address, rule, route, proxy entry and setting, one a line."""
     lines = []
-    for row in namespace.run("ip", "-brief", "address", "show").stdout.splitlines():
+    for row in namespace.ip("address show", options=["-brief"]).splitlines():
         name, _, *addresses = row.split()
         lines.append(f"link: {name} {' '.join(addresses)}")
-    for command in _COMMANDS:
-        rows = namespace.run("ip", "-oneline", *command).stdout.splitlines()
-        rows = [row for row in rows if not re.search(_OF_DAEMONS, row)]
-        lines += [f"{' '.join(command)}: {' '.join(row.replace(' linkdown', '').split())}" for row in rows]
+    for row in namespace.ip(*_COMMANDS, options=["-oneline"]).splitlines():
+        if not re.search(_OF_DAEMONS, row):
+            lines.append(" ".join(row.replace(" linkdown", "").split()))
     with namespace.entered():
         paths = [f"/proc/sys/net/ipv4/{name}" for name in _SETTINGS]
         for name in _DEVICE_SETTINGS:

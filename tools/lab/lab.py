@@ -9,7 +9,7 @@ import shutil
 import signal
 import tempfile
 
-from .namespace import Namespace, delete
+from .namespace import add, delete, stop
 
 CLIENT = "198.51.100.7"
 VIP = "203.0.113.10"
@@ -32,14 +32,16 @@ def _scratch_root():
 
 def sweep():
     """Removes what runs left behind that were killed."""
-    left = [glob.glob("/run/netns/vg-*-*"), *(glob.glob(f"{root}/{_SCRATCH}*-*") for root in _SCRATCH_ROOTS)]
-    for path in itertools.chain(*left):
-        owner = re.match(rf"(?:vg-|{_SCRATCH})(\d+)-", os.path.basename(path))
-        if owner and not os.path.exists(f"/proc/{owner[1]}"):
-            if path.startswith("/run/netns/"):
-                delete(os.path.basename(path))
-            else:
-                _remove_scratch(path)
+    if names := list(map(os.path.basename, filter(_is_left, glob.glob("/run/netns/vg-*-*")))):
+        delete(*names)
+    for root in _SCRATCH_ROOTS:
+        for path in filter(_is_left, glob.glob(f"{root}/{_SCRATCH}*-*")):
+            _remove_scratch(path)
+
+
+def _is_left(path):
+    owner = re.match(rf"(?:vg-|{_SCRATCH})(\d+)-", os.path.basename(path))
+    return owner and not os.path.exists(f"/proc/{owner[1]}")
 
 
 def _remove_scratch(path):
@@ -64,7 +66,7 @@ class Lab:
         sweep()
         Lab._count += 1
         self._prefix = f"vg-{os.getpid()}-" + ("" if Lab._count == 1 else f"{Lab._count}-")
-        self._namespaces = []
+        self._names, self._namespaces = [], []
         self.scratch = tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-", dir=_scratch_root())
         os.chmod(self.scratch, 0o755)
         try:
@@ -77,13 +79,16 @@ class Lab:
     def __exit__(self, *_):
         with _signals_held():
             for namespace in reversed(self._namespaces):
-                namespace.delete()
+                for child in namespace.children:
+                    stop(child)
+            delete(*self._names)
             _remove_scratch(self.scratch)
 
     def _build(self):
-        self.client = self._namespace("client")
-        self.gateway = self._namespace("gateway")
-        self.hosts = {address: self._namespace(name) for name, address in HOSTS.items()}
+        self.client, self.gateway, *hosts = self._add("client", "gateway", *HOSTS)
+        self.hosts = dict(zip(HOSTS.values(), hosts))
+        links = ((f"link add {name} type veth peer name eth0 netns {host.name}", f"link set {name} master private up")
+                 for name, host in zip(HOSTS, hosts))
         self.gateway.ip(
             f"link add public type veth peer name eth0 netns {self.client.name}",
             f"addr add {GATEWAY_PUBLIC}/24 dev public",
@@ -91,21 +96,22 @@ class Lab:
             "link add private type bridge mcast_snooping 0",
             f"addr add {GATEWAY_PRIVATE}/24 dev private",
             "link set private up",
+            *itertools.chain(*links),
         )
         self._address(self.client, CLIENT, GATEWAY_PUBLIC)
-        for name, address in HOSTS.items():
-            self.gateway.ip(
-                f"link add {name} type veth peer name eth0 netns {self.hosts[address].name}",
-                f"link set {name} master private up",
-            )
-            self._address(self.hosts[address], address, GATEWAY_PRIVATE)
+        for address, host in self.hosts.items():
+            self._address(host, address, GATEWAY_PRIVATE)
 
-    def _namespace(self, name):
-        namespace = Namespace(self._prefix + name)
-        self._namespaces.append(namespace)
-        for setting in ("ip_forward", "conf/all/rp_filter", "conf/default/rp_filter"):
-            namespace.sysctl(f"net/ipv4/{setting}", 0)  # else they would be as on the machine
-        return namespace
+    def _add(self, *names):
+        """Namespaces that are removed with the lab."""
+        names = [self._prefix + name for name in names]
+        self._names += names
+        new = add(*names)
+        self._namespaces += new
+        for namespace in new:
+            for setting in ("ip_forward", "conf/all/rp_filter", "conf/default/rp_filter"):
+                namespace.sysctl(f"net/ipv4/{setting}", 0)  # else they would be as on the machine
+        return new
 
     @staticmethod
     def _address(namespace, address, gateway):
@@ -119,7 +125,7 @@ class Lab:
         """
         own = CLIENT if near is self.client else next(one for one, host in self.hosts.items() if host is near)
         network, number = address.rpartition(".")[0], len(self._namespaces)
-        router, further = self._namespace(f"router{number}"), self._namespace(f"further{number}")
+        router, further = self._add(f"router{number}", f"further{number}")
         near.ip(f"link add far mtu {mtu} type veth peer name near mtu {mtu} netns {router.name}", f"addr add {link}.1/24 dev far",
                 "link set far up", f"route add {network}.0/24 via {link}.2")
         router.ip(f"addr add {link}.2/24 dev near", "link set near up", f"route add default via {link}.1",

@@ -1,15 +1,24 @@
-"""One network namespace: programs and sockets in it."""
+"""Network namespaces: programs and sockets in them.
+
+Starting a program costs more than most of what it is started for here, so the less of them the better: `ip` takes many
+lines at once, and a program is born in its namespace instead of being led there by `ip netns exec`.
+"""
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import signal
+import socket
+import struct
 import subprocess
 import threading
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNET = 0x40000000
 _PR_SET_PDEATHSIG = 1
+_SIOCSIFFLAGS = 0x8914  # netdevice(7)
+_IFF_UP = 1
 _PATIENCE = 120  # seconds for a program that is run to its end
 
 
@@ -37,34 +46,36 @@ def _setns(descriptor):
 
 
 class Namespace:
-    """Made on construction; `delete` ends what runs in it and removes it."""
+    """One that `add` made."""
 
     def __init__(self, name):
         self.name = name
-        self._children = []
-        run("ip", "netns", "add", name)
-        self.ip("link set lo up")
+        self.children = []
+        with self.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+            fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", _IFF_UP))
         self.sysctl("net/ipv6/conf/all/disable_ipv6", 1)
 
-    def ip(self, *lines):
-        """Configures links, addresses and routes: each line is what follows `ip`."""
-        run("ip", "-n", self.name, "-batch", "-", input="\n".join(lines))
+    def ip(self, *lines, options=()):
+        """Configures and shows links, addresses and routes: each line is what follows `ip`. Returns what is printed."""
+        return run("ip", "-n", self.name, *options, "-batch", "-", input="\n".join(lines)).stdout
 
     def run(self, *command, **options):
         """Runs a program in the namespace to its end."""
-        return run("ip", "netns", "exec", self.name, *command, **options)
+        with self.entered():
+            return run(*command, **options)
 
     def start(self, *command, **options):
         """Starts a program in the namespace; it ends with the namespace or with this process. Call from the main thread."""
         assert threading.current_thread() is threading.main_thread(), "a child would die with this thread"
-        words = ["ip", "netns", "exec", self.name, *(str(word) for word in command)]
-        child = subprocess.Popen(words, start_new_session=True, preexec_fn=_die_with_parent, **options)
-        self._children.append(child)
+        words = [str(word) for word in command]
+        with self.entered():
+            child = subprocess.Popen(words, start_new_session=True, preexec_fn=_die_with_parent, **options)
+        self.children.append(child)
         return child
 
     @contextlib.contextmanager
     def entered(self):
-        """Sockets that this thread opens meanwhile belong to the namespace, and stay there."""
+        """Sockets that this thread opens meanwhile, and programs it starts, belong to the namespace, and stay there."""
         with open("/proc/thread-self/ns/net") as home, open(f"/run/netns/{self.name}") as there:
             _setns(there.fileno())
             try:
@@ -82,11 +93,6 @@ class Namespace:
         state = "on" if on else "off"
         self.run("ethtool", "-K", device, "tx", state, "tso", state, "gso", state, "gro", "off")
 
-    def delete(self):
-        for child in self._children:
-            stop(child)
-        delete(self.name)
-
 
 def stop(child, patience=5, number=signal.SIGTERM):
     """Ends a child with a signal, or SIGKILL when it does not listen. Returns its exit code."""
@@ -99,9 +105,17 @@ def stop(child, patience=5, number=signal.SIGTERM):
     return child.wait()
 
 
-def delete(name):
-    """Removes a namespace and whatever still runs in it."""
-    for pid in run("ip", "netns", "pids", name, check=False).stdout.split():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(int(pid), signal.SIGKILL)
-    run("ip", "netns", "delete", name, check=False)
+def add(*names):
+    """Makes namespaces."""
+    run("ip", "-batch", "-", input="\n".join(f"netns add {name}" for name in names))
+    return [Namespace(name) for name in names]
+
+
+def delete(*names):
+    """Removes namespaces and whatever still runs in them."""
+    ours = {os.stat(path).st_ino for path in map("/run/netns/{}".format, names) if os.path.exists(path)}
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        with contextlib.suppress(OSError):  # it has just ended
+            if os.stat(f"/proc/{pid}/ns/net").st_ino in ours:
+                os.kill(int(pid), signal.SIGKILL)
+    run("ip", "-force", "-batch", "-", input="\n".join(f"netns delete {name}" for name in names), check=False)

@@ -11,8 +11,7 @@ class Pair(Lab):
 
     def _build(self):
         super()._build()
-        self.second = self._namespace("second")
-        self.lan = self._namespace("lan")  # the switches
+        self.second, self.lan = self._add("second", "lan")  # the latter: the switches
         self.gateway.ip("link delete public", *(f"link delete {name}" for name in ("host2", "host3", "host4")), "link delete private")
         self.lan.ip("link add public type bridge mcast_snooping 0", "link set public up",
                     "link add private type bridge mcast_snooping 0", "link set private up")

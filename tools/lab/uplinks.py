@@ -15,7 +15,7 @@ class Uplinks(Lab):
 
     def _build(self):
         super()._build()
-        self.router = self._namespace("router")
+        self.router, = self._add("router")
         self.gateway.ip("link delete public")
         self.router.ip(f"link add clients type veth peer name eth0 netns {self.client.name}",
                        f"addr add {GATEWAY_PUBLIC}/24 dev clients", "link set clients up")
