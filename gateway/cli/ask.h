@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
-#include "control/api.h"
+#include "control/message.h"
 
 namespace vipgate {
 

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "runtime/capture/capture_source.h"
+#include "runtime/capture/capture_query.h"
 
 namespace vipgate::control {
 

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
-#include "control/api.h"
+#include "control/message.h"
 
 namespace vipgate::control {
 

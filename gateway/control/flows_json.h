@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "runtime/explain.h"
-#include "runtime/flow_search.h"
+#include "runtime/flow_query.h"
 
 namespace vipgate::control {
 

@@ -96,10 +96,10 @@ void add_workers(Exposition& out, const GatewayStatus& status) {
     }
   };
   out.begin("worker_stuck", "gauge", "1 while the worker does not answer.");
-  each([](const WorkerMonitor::Report& worker) { return std::uint64_t{worker.stuck}; });
+  each([](const WorkerReport& worker) { return std::uint64_t{worker.stuck}; });
   for (const WorkerMetric& metric : kWorkerMetrics) {
     out.begin(metric.name, "counter", metric.help);
-    each([&](const WorkerMonitor::Report& worker) { return worker.counters.*metric.count; });
+    each([&](const WorkerReport& worker) { return worker.counters.*metric.count; });
   }
 }
 
@@ -208,7 +208,7 @@ void add_backends(Exposition& out, const GatewayStatus& status) {
 
 std::string metrics_text(const GatewayStatus& status) {
   WorkerCounters total;
-  for (const WorkerMonitor::Report& report : status.workers) total.add(report.counters);
+  for (const WorkerReport& report : status.workers) total.add(report.counters);
   Exposition out;
   add_process(out, status);
   add_flows(out, total, status);

@@ -109,7 +109,7 @@ void for_each_service(const GatewayStatus& status, Visit&& visit) {
 
 WorkerCounters total_of(const GatewayStatus& status) {
   WorkerCounters total;
-  for (const WorkerMonitor::Report& report : status.workers) total.add(report.counters);
+  for (const WorkerReport& report : status.workers) total.add(report.counters);
   return total;
 }
 
@@ -164,7 +164,7 @@ Json counters_json(const WorkerCounters& counters) {
 Json status_json(const GatewayStatus& status) {
   const WorkerCounters total = total_of(status);
   Json workers = Json::array();
-  for (const WorkerMonitor::Report& report : status.workers) {
+  for (const WorkerReport& report : status.workers) {
     workers.push_back({{"stuck", report.stuck},
                        {"flows", report.counters.flows},
                        {"packets_read", report.counters.packets_read},

@@ -225,8 +225,8 @@ void DataPath::carry_counters() {
   }
 }
 
-std::vector<WorkerMonitor::Report> DataPath::reports() const {
-  std::vector<WorkerMonitor::Report> reports = monitor_->reports();
+std::vector<WorkerReport> DataPath::reports() const {
+  std::vector<WorkerReport> reports = monitor_->reports();
   for (std::size_t i = 0; i < reports.size(); ++i) reports[i].counters.add(carried_[i]);
   return reports;
 }

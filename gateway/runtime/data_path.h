@@ -99,7 +99,7 @@ class DataPath {
   void untap(const TapSet& taps);
   std::uint64_t seed() const { return storage_->file()->seed(); }
   /// By worker, with what earlier workers in its place have counted.
-  std::vector<WorkerMonitor::Report> reports() const;
+  std::vector<WorkerReport> reports() const;
 
   bool has_stuck_worker() const { return monitor_->has_stuck(); }
 

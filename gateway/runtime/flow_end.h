@@ -6,17 +6,11 @@
 #include <optional>
 
 #include "absl/status/statusor.h"
-#include "runtime/flow_search.h"
+#include "runtime/flow_query.h"
 #include "runtime/flow_walk.h"
 #include "vipgate/engine.h"
 
 namespace vipgate {
-
-/// What came of ending flows.
-struct EndedFlows {
-  std::size_t flows = 0;
-  std::optional<FlowPosition> next;  ///< where to go on; none: all were looked at
-};
 
 /// Flows that a worker ends while its packets wait, with two RSTs each: some 100 µs.
 inline constexpr std::size_t kEndsPerStep = 16;

@@ -1,24 +1,10 @@
 #include "runtime/flow_search.h"
 
-#include <algorithm>
-#include <array>
 #include <utility>
 
 #include "runtime/clock.h"
 
 namespace vipgate {
-
-bool FlowFilter::matches(const FlowInfo& flow) const {
-  const std::array ends{flow.source, flow.destination, flow.translated_source, flow.translated_destination};
-  const auto has_address = [&](const Endpoint& end) { return address->contains(end.address); };
-  const auto has_port = [&](const Endpoint& end) { return end.port == *port; };
-  if (address && std::none_of(ends.begin(), ends.end(), has_address)) return false;
-  if (port && std::none_of(ends.begin(), ends.end(), has_port)) return false;
-  if (protocol && flow.protocol != *protocol) return false;
-  if (!service.empty() && (flow.service == nullptr || flow.service->name != service)) return false;
-  if (!backend.empty() && (flow.backend == nullptr || flow.backend->name != backend)) return false;
-  return state.empty() || flow.state == state;
-}
 
 FlowSearch::FlowSearch(boost::asio::io_context& context, std::size_t workers, ShowEngine show_engine, FlowQuery query,
                        Done done)

@@ -5,45 +5,13 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
-#include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
+#include "runtime/flow_query.h"
 #include "runtime/flow_walk.h"
 #include "vipgate/engine.h"
-#include "vipgate/flow_info.h"
 
 namespace vipgate {
-
-/// Which flows are asked for. What is not set, or empty, may be anything.
-struct FlowFilter {
-  std::optional<Ipv4Prefix> address;  ///< of any end, before or after translation
-  std::optional<std::uint16_t> port;  ///< likewise
-  std::optional<Protocol> protocol;
-  std::string service;
-  std::string backend;  ///< name
-  std::string state;    ///< as FlowInfo has it
-
-  bool matches(const FlowInfo& flow) const;
-  bool operator==(const FlowFilter&) const = default;
-};
-
-struct FlowQuery {
-  FlowFilter filter;
-  FlowPosition from;
-  std::size_t limit = 1000;  ///< a page has no more than this and kFlowsPerLook
-};
-
-/// A flow that was found, with names that stay.
-struct FoundFlow {
-  FlowInfo flow;  ///< `service` and `backend` are not set
-  std::string service;
-  std::string backend;
-};
-struct FlowPage {
-  std::vector<FoundFlow> flows;
-  std::optional<FlowPosition> next;  ///< none: these were the last
-};
 
 /// Looks for flows.
 class FlowSearch final : public FlowWalk {

@@ -1,28 +1,12 @@
 #include "runtime/flow_walk.h"
 
 #include <utility>
-#include <vector>
 
 #include <boost/asio/post.hpp>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 
 namespace vipgate {
-
-std::string FlowPosition::to_string() const {
-  return absl::StrCat(worker, ".", at);
-}
-
-std::optional<FlowPosition> FlowPosition::parse(const std::string& text) {
-  const std::vector<std::string> parts = absl::StrSplit(text, '.');
-  FlowPosition position;
-  if (parts.size() != 2 || !absl::SimpleAtoi(parts[0], &position.worker) || !absl::SimpleAtoi(parts[1], &position.at)) {
-    return std::nullopt;
-  }
-  return position;
-}
 
 FlowWalk::FlowWalk(boost::asio::io_context& context, std::size_t workers, FlowPosition from,
                    std::chrono::milliseconds patience)

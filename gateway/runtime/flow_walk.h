@@ -6,23 +6,14 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <string>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include "absl/status/statusor.h"
+#include "runtime/flow_query.h"
 
 namespace vipgate {
-
-/// Where a walk over all flows has come to.
-struct FlowPosition {
-  std::size_t worker = 0;
-  std::uint64_t at = 0;  ///< Engine::list()
-
-  std::string to_string() const;
-  static std::optional<FlowPosition> parse(const std::string& text);
-};
 
 /// Records that a worker looks at while its packets wait: some 50 µs.
 inline constexpr std::size_t kFlowsPerLook = 1024;

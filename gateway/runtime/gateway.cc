@@ -13,6 +13,8 @@
 #include "config/load.h"
 #include "runtime/clock.h"
 #include "runtime/config_diff.h"
+#include "runtime/flow_end.h"
+#include "runtime/flow_search.h"
 #include "runtime/health/down_list.h"
 #include "runtime/log.h"
 #include "runtime/rehearsal.h"

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include <boost/lockfree/spsc_queue.hpp>
+
 namespace vipgate {
 
 HandedPacket::HandedPacket(const Packet& packet)
@@ -12,13 +14,19 @@ HandedPacket::HandedPacket(const Packet& packet)
   std::memcpy(bytes_.get(), packet.bytes.data(), size_);
 }
 
-HandOff::Queue::~Queue() {
-  packets.consume_all([](HandedPacket* packet) { delete packet; });
-}
+struct HandOff::Queue {
+  boost::lockfree::spsc_queue<HandedPacket*, boost::lockfree::capacity<kCapacity>> packets;
+
+  ~Queue() {
+    packets.consume_all([](HandedPacket* packet) { delete packet; });
+  }
+};
 
 HandOff::HandOff(std::size_t workers) : workers_(workers) {
   for (std::size_t i = 0; i < workers * workers; ++i) queues_.push_back(std::make_unique<Queue>());
 }
+
+HandOff::~HandOff() = default;
 
 bool HandOff::push(std::size_t from, std::size_t to, const Packet& packet) {
   auto copy = std::make_unique<HandedPacket>(packet);

@@ -5,8 +5,6 @@
 #include <optional>
 #include <vector>
 
-#include <boost/lockfree/spsc_queue.hpp>
-
 #include "vipgate/packet.h"
 
 namespace vipgate {
@@ -34,6 +32,7 @@ class HandOff {
   static constexpr std::size_t kCapacity = 512;
 
   explicit HandOff(std::size_t workers);
+  ~HandOff();
 
   /// From worker `from`'s thread. False when the queue is full; the packet is lost then, as on any full queue.
   bool push(std::size_t from, std::size_t to, const Packet& packet);
@@ -47,10 +46,7 @@ class HandOff {
   std::size_t workers() const { return workers_; }
 
  private:
-  struct Queue {
-    boost::lockfree::spsc_queue<HandedPacket*, boost::lockfree::capacity<kCapacity>> packets;
-    ~Queue();
-  };
+  struct Queue;
 
   Queue& queue(std::size_t from, std::size_t to) const { return *queues_[from * workers_ + to]; }
 

@@ -11,13 +11,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "runtime/byte_source.h"
-#include "runtime/capture/capture_source.h"
+#include "runtime/capture/capture_query.h"
 #include "runtime/explain.h"
-#include "runtime/flow_end.h"
-#include "runtime/flow_search.h"
+#include "runtime/flow_query.h"
 #include "runtime/health/health_report.h"
-#include "runtime/worker_monitor.h"
-#include "vipgate/engine.h"
+#include "runtime/worker_counters.h"
+#include "vipgate/rules.h"
 #include "vipgate/time.h"
 
 namespace vipgate {
@@ -34,7 +33,7 @@ struct GatewayStatus {
   std::size_t max_flows = 0;
   std::uint64_t reloads_accepted = 0;
   std::uint64_t reloads_refused = 0;
-  std::vector<WorkerMonitor::Report> workers;
+  std::vector<WorkerReport> workers;
 };
 
 /// What became of a reload: what it changed, or what is wrong with the file, a line each.

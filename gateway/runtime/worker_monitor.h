@@ -12,7 +12,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
-#include "runtime/worker.h"
+#include "runtime/worker_counters.h"
 
 namespace vipgate {
 
@@ -37,13 +37,9 @@ class WorkerMonitor {
   /// Whoever waits is told what is known, at once: these workers will not answer any more.
   void finish();
 
-  struct Report {
-    WorkerCounters counters;  ///< of its last answer
-    bool stuck = false;
-  };
-  const std::vector<Report>& reports() const { return reports_; }
+  const std::vector<WorkerReport>& reports() const { return reports_; }
   bool has_stuck() const {
-    return std::any_of(reports_.begin(), reports_.end(), [](const Report& report) { return report.stuck; });
+    return std::any_of(reports_.begin(), reports_.end(), [](const WorkerReport& report) { return report.stuck; });
   }
 
  private:
@@ -53,7 +49,7 @@ class WorkerMonitor {
   boost::asio::io_context& context_;
   Ask ask_;
   std::vector<std::optional<Clock::time_point>> asked_;  ///< when, by worker, as long as there is no answer
-  std::vector<Report> reports_;
+  std::vector<WorkerReport> reports_;
   std::vector<std::function<void()>> waiting_;
   boost::asio::steady_timer patience_;
   std::shared_ptr<WorkerMonitor*> self_;  ///< answers that come after the end find nothing

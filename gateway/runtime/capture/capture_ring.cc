@@ -2,6 +2,8 @@
 
 #include <type_traits>
 
+#include <boost/lockfree/spsc_queue.hpp>
+
 namespace vipgate {
 namespace {
 
@@ -15,18 +17,31 @@ std::size_t size_behind(const CaptureHeader& header) {
 
 }  // namespace
 
+struct CaptureRing::Queue {
+  explicit Queue(std::size_t size) : bytes(size) {}
+
+  boost::lockfree::spsc_queue<std::uint8_t> bytes;
+};
+
+CaptureRing::CaptureRing(std::size_t bytes) : queue_(std::make_unique<Queue>(bytes)) {}
+CaptureRing::~CaptureRing() = default;
+
+void CaptureRing::pop(void* to, std::size_t size) {
+  queue_->bytes.pop(static_cast<std::uint8_t*>(to), size);
+}
+
 bool CaptureRing::push(CaptureHeader header, std::string_view service, std::string_view backend,
                        std::span<const std::uint8_t> in, std::span<const std::uint8_t> out) {
   service = service.substr(0, kMaxName);
   backend = backend.substr(0, kMaxName);
   header.service_size = static_cast<std::uint8_t>(service.size());
   header.backend_size = static_cast<std::uint8_t>(backend.size());
-  if (bytes_.write_available() < sizeof header + size_behind(header)) return false;
-  bytes_.push(reinterpret_cast<const std::uint8_t*>(&header), sizeof header);
-  bytes_.push(reinterpret_cast<const std::uint8_t*>(service.data()), service.size());
-  bytes_.push(reinterpret_cast<const std::uint8_t*>(backend.data()), backend.size());
-  bytes_.push(in.data(), in.size());
-  bytes_.push(out.data(), out.size());
+  if (queue_->bytes.write_available() < sizeof header + size_behind(header)) return false;
+  queue_->bytes.push(reinterpret_cast<const std::uint8_t*>(&header), sizeof header);
+  queue_->bytes.push(reinterpret_cast<const std::uint8_t*>(service.data()), service.size());
+  queue_->bytes.push(reinterpret_cast<const std::uint8_t*>(backend.data()), backend.size());
+  queue_->bytes.push(in.data(), in.size());
+  queue_->bytes.push(out.data(), out.size());
   return true;
 }
 
@@ -34,11 +49,11 @@ const CaptureRecord* CaptureRing::front() {
   if (has_record_) return &record_;
   CaptureHeader& header = record_.header;
   if (!has_header_) {
-    if (bytes_.read_available() < sizeof header) return nullptr;
+    if (queue_->bytes.read_available() < sizeof header) return nullptr;
     pop(&header, sizeof header);
     has_header_ = true;
   }
-  if (bytes_.read_available() < size_behind(header)) return nullptr;
+  if (queue_->bytes.read_available() < size_behind(header)) return nullptr;
   record_.service.resize(header.service_size);
   record_.backend.resize(header.backend_size);
   record_.in.resize(header.in.captured);

@@ -2,13 +2,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <boost/lockfree/spsc_queue.hpp>
 
 #include "vipgate/packet.h"
 #include "vipgate/time.h"
@@ -50,7 +49,8 @@ struct CaptureRecord {
 /// lock and never wait for each other.
 class CaptureRing {
  public:
-  explicit CaptureRing(std::size_t bytes) : bytes_(bytes) {}
+  explicit CaptureRing(std::size_t bytes);
+  ~CaptureRing();
 
   /// From the worker's thread. False: there is no room for it. Names are cut off after 255 bytes. The sizes of `in` and
   /// `out` are those that the header has.
@@ -62,9 +62,11 @@ class CaptureRing {
   CaptureRecord& take();
 
  private:
-  void pop(void* to, std::size_t size) { bytes_.pop(static_cast<std::uint8_t*>(to), size); }
+  struct Queue;
 
-  boost::lockfree::spsc_queue<std::uint8_t> bytes_;
+  void pop(void* to, std::size_t size);
+
+  std::unique_ptr<Queue> queue_;
   CaptureRecord record_;
   bool has_header_ = false;  ///< the record's header was read, the rest is not there yet
   bool has_record_ = false;

@@ -14,18 +14,10 @@
 
 #include "runtime/byte_source.h"
 #include "runtime/capture/capture_format.h"
+#include "runtime/capture/capture_query.h"
 #include "runtime/capture/capture_tap.h"
 
 namespace vipgate {
-
-/// What is asked for.
-struct CaptureQuery {
-  CaptureFilter filter;
-  std::size_t snaplen = kMaxPacketSize;  ///< bytes of a packet that are kept; text needs them all
-  std::optional<std::uint64_t> packets;  ///< it ends after so many
-  std::optional<Duration> duration;      ///< or after this time
-  CaptureFormat format = CaptureFormat::pcapng;
-};
 
 /// A tap at each worker, by worker.
 using TapSet = std::vector<std::shared_ptr<CaptureTap>>;

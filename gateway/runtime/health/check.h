@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -8,20 +7,10 @@
 #include <boost/asio/io_context.hpp>
 
 #include "config/health_check.h"
+#include "runtime/health/check_result.h"
 #include "vipgate/address.h"
 
 namespace vipgate {
-
-enum class CheckVerdict : std::uint8_t {
-  passed,
-  failed,
-  unknown,  ///< could not be made, for want of descriptors and the like: says nothing about the backend
-};
-
-struct CheckResult {
-  CheckVerdict verdict = CheckVerdict::unknown;
-  std::string reason;  ///< "connection refused", "HTTP status 200"
-};
 
 /// Called once, from the io_context and never from within the start, unless the check is cancelled first.
 using CheckDone = std::function<void(const CheckResult&)>;

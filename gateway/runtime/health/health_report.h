@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "config/health_check.h"
-#include "runtime/health/check.h"
+#include "runtime/health/check_result.h"
 #include "runtime/health/health_state.h"
 #include "vipgate/address.h"
 #include "vipgate/time.h"
