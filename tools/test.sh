@@ -30,6 +30,6 @@ cmake --build --preset "$preset" -j "$(nproc)"
 
 failed=0
 ctest --preset "$preset" -j "$(nproc)" --label-exclude netns || failed=1
-ctest --preset "$preset" -j "$(($(nproc) + 1))" --label-regex netns || failed=1
+ctest --preset "$preset" -j "$((2 * $(nproc)))" --label-regex netns || failed=1
 if [ "$preset" = clang ]; then tools/fuzz.sh all 30 --jobs "$(nproc)" || failed=1; fi
 exit "$failed"

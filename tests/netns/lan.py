@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import socket
 import sys
 import time
 
@@ -28,7 +29,9 @@ def configuration(vip_on=("public",), masquerade_on=("private",)):
 
 
 def mac_of(namespace, device):
-    return namespace.run("cat", f"/sys/class/net/{device}/address").stdout.strip()
+    with namespace.entered(), socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM) as any_socket:
+        any_socket.bind((device, 0))
+        return any_socket.getsockname()[4].hex(":")
 
 
 class Lan(case.Case):
@@ -159,8 +162,8 @@ ANNOUNCE = """
 import socket, struct, sys
 raw = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0x0806)
 address = socket.inet_aton(sys.argv[1])
-mac = open("/sys/class/net/eth0/address").read().strip()
-own = bytes.fromhex(mac.replace(":", ""))
+raw.bind(("eth0", 0x0806))
+own = raw.getsockname()[4]
 raw.sendto(struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + own + address + bytes(6) + address, ("eth0", 0x0806, 0, 0, b"\\xff" * 6))
 """
 

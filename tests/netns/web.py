@@ -33,25 +33,25 @@ class Web(case.Case):
         self.exercise(GIB, 20_000, workers=2, source="preserve")
 
     def test_masquerade_two_workers(self):
-        self.exercise(GIB // 4, 5_000, workers=2)
+        self.exercise(GIB // 16, 2_000, workers=2)
 
     def test_preserve_one_worker(self):
-        self.exercise(GIB // 4, 5_000, workers=1, source="preserve")
+        self.exercise(GIB // 16, 2_000, workers=1, source="preserve")
 
     def test_masquerade_four_workers(self):
-        self.exercise(GIB // 4, 5_000, workers=4)
+        self.exercise(GIB // 16, 2_000, workers=4)
 
     def test_masquerade_one_worker_without_offload(self):
-        self.exercise(GIB // 4, 2_000, workers=1, offload=False)
+        self.exercise(GIB // 16, 1_000, workers=1, offload=False)
 
     def test_masquerade_two_workers_without_offload(self):
-        self.exercise(GIB // 4, 2_000, workers=2, offload=False)
+        self.exercise(GIB // 16, 1_000, workers=2, offload=False)
 
     def test_preserve_one_worker_without_offload(self):
-        self.exercise(GIB // 4, 2_000, workers=1, offload=False, source="preserve")
+        self.exercise(GIB // 16, 1_000, workers=1, offload=False, source="preserve")
 
     def test_preserve_two_workers_without_offload(self):
-        self.exercise(GIB // 4, 2_000, workers=2, offload=False, source="preserve")
+        self.exercise(GIB // 16, 1_000, workers=2, offload=False, source="preserve")
 
 
 if __name__ == "__main__":
