@@ -3,7 +3,7 @@
 #
 #   tools/test.sh               g++; warnings are errors
 #   tools/test.sh --extended    clang with AddressSanitizer and UndefinedBehaviorSanitizer, in place of g++; and fuzzing,
-#                               half a minute for each target
+#                               20 seconds for each target
 #   tools/test.sh --no-install  say what is missing instead of installing it
 #
 # Tests with real programs in network namespaces need root. They are skipped without it, and never where CI=true.
@@ -26,10 +26,11 @@ done
 need_packages "${groups[@]}"
 
 cmake --preset "$preset"
-cmake --build --preset "$preset" -j "$(nproc)"
+# Large pages for the compiler's memory: clang takes a tenth less time.
+GLIBC_TUNABLES=glibc.malloc.hugetlb=1 cmake --build --preset "$preset" -j "$(nproc)"
 
 failed=0
 ctest --preset "$preset" -j "$(nproc)" --label-exclude netns || failed=1
 ctest --preset "$preset" -j "$((2 * $(nproc)))" --label-regex netns || failed=1
-if [ "$preset" = clang ]; then tools/fuzz.sh all 30 --jobs "$(nproc)" || failed=1; fi
+if [ "$preset" = clang ]; then tools/fuzz.sh all 20 --jobs "$(nproc)" || failed=1; fi
 exit "$failed"
