@@ -62,7 +62,9 @@ NAMESPACE_TEST(Netlink, lists_links_with_kind_and_master) {
 NAMESPACE_TEST(Netlink, tells_tuns_apart) {
   shell("ip tuntap add single mode tun; ip tuntap add several mode tun multi_queue; ip tuntap add tap mode tap");
   std::map<std::string, std::pair<bool, bool>> seen;
-  for (const Link& link : open_kernel()->links().value()) {
+  const auto kernel = open_kernel();
+  const std::vector<Link> links = kernel->links().value();
+  for (const Link& link : links) {
     if (link.kind == "tun") seen[link.name] = {link.tun, link.multi_queue};
   }
   const std::map<std::string, std::pair<bool, bool>> expected{
