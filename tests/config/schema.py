@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 
-COUNT = 1000
+COUNT = 300
 SEED = 20
 
 SOUND = {

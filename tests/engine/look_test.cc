@@ -96,6 +96,8 @@ TEST(Look, AFlowThatAnEarlierRulesetAllowedHasItsNamesStill) {
 /// An engine beside the world's, with nothing but what that one lends it.
 class Borrower {
  public:
+  static constexpr std::size_t kCapacity = std::size_t{kShards} * 8;
+
   explicit Borrower(const World& world, Rules rules)
       : records_(flow_record_bytes(kCapacity) + 64),
         index_(flow_index_bytes(kCapacity) + 64),
@@ -119,7 +121,6 @@ class Borrower {
   }
 
  private:
-  static constexpr std::size_t kCapacity = std::size_t{kShards} * 8;
   static std::span<std::byte> aligned(std::vector<std::byte>& memory, std::size_t size) {
     void* at = memory.data();
     std::size_t space = memory.size();
@@ -138,7 +139,7 @@ TEST(Look, WhoBorrowsDecidesAsTheLenderWouldAndTheLenderStaysAsItWas) {
   const Rules rules =
       rules_with({{.name = "web", .backends = {"10.0.0.2:8080", "10.0.0.3:8080"}},
                   {.name = "dns", .protocols = {Protocol::udp}, .port = 53, .backends = {"10.0.0.4:53"}}});
-  World world(rules);
+  World world(rules, Borrower::kCapacity);  // small: all of it is compared in each round
   std::vector<Connection> connections;
   for (int i = 0; i < 20; ++i) {
     connections.emplace_back(world, "198.51.100.7:" + std::to_string(40000 + i));
