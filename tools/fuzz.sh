@@ -11,8 +11,8 @@
 # Example: tools/fuzz.sh sequence 600
 #
 # The corpus grows in build/fuzz/corpus/TARGET, from the seeds in tests/fuzz/corpus/TARGET; what breaks something is put
-# into build/fuzz/artifacts. Once it is mended its input becomes a file in tests/fuzz/regressions/TARGET, which every
-# build's tests run.
+# into build/fuzz/artifacts. Once it is mended its input becomes a file in tests/fuzz/regressions/TARGET, which the
+# tests and every fuzzing run.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
