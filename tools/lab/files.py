@@ -18,9 +18,8 @@ def write_random(path, size):
     block = _random_block()
     digest = hashlib.sha256()
     with open(path, "wb") as file:
-        while (left := size - file.tell()) > 0:
-            turn = random.randrange(len(block))
-            data = (block[turn:] + block[:turn])[:left]
+        for turn in random.sample(range(_BLOCK), -(-size // _BLOCK)):
+            data = (block[turn:] + block[:turn])[:size - file.tell()]
             file.write(data)
             digest.update(data)
     return digest.hexdigest()
