@@ -49,6 +49,8 @@ class Oracle(case.Case):
                     number: {"vipgate": ours, "kernel": kernels}
                     for number, (ours, kernels) in enumerate(zip(judged[name], judge[name])) if ours != kernels
                 }
+                if reason in oracle_deviations.BY_CHANCE_ALIKE and not differing:
+                    continue
                 shown = f"{reason}, but at these steps:\n{pprint.pformat(differing, width=140)}"
                 self.assertEqual(list(differing), expected, shown)
                 if reason in oracle_deviations.DROPS:

@@ -31,6 +31,7 @@ IN_PARTS = "a line may come in parts; the kernel drops the beginning and then mi
 EVERY_LINE = "every line of a segment counts; to the kernel, the first"
 ANOTHER_PORT = "what is announced has a port of the conversation's shard, where the kernel keeps the client's"
 
+BY_CHANCE_ALIKE = {ANOTHER_PORT}  # one in 64: the client's own port is of the shard
 DROPS = {SMALL_ENOUGH, NOT_IN_FLIGHT, BROKEN, QUENCHED, OVERLAPS, STAYS_DISCARDED, ODD_LENGTH, TINY, SILENT}  # nothing may arrive
 
 DEVIATIONS = {
