@@ -6,12 +6,15 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <thread>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
 namespace vipgate {
 namespace {
+
+constexpr std::chrono::milliseconds kPause{20};
 
 UniqueFd unix_socket() {
   return UniqueFd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -30,7 +33,7 @@ std::string holder_of(const sockaddr* address, socklen_t length) {
 
 }  // namespace
 
-absl::StatusOr<UniqueFd> take_namespace_lock(const std::string& name) {
+absl::StatusOr<UniqueFd> take_namespace_lock(const std::string& name, std::chrono::milliseconds patience) {
   const std::string path = absl::StrCat("vipgate/", name);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -43,9 +46,13 @@ absl::StatusOr<UniqueFd> take_namespace_lock(const std::string& name) {
 
   UniqueFd lock = unix_socket();
   if (!lock) return absl::ErrnoToStatus(errno, "cannot make a socket for the lock");
-  if (::bind(lock.get(), generic, length) != 0) {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  while (::bind(lock.get(), generic, length) != 0) {
     if (errno != EADDRINUSE) return absl::ErrnoToStatus(errno, absl::StrCat("cannot take the lock '", name, "'"));
-    return absl::AlreadyExistsError(absl::StrCat(holder_of(generic, length), " holds '", name, "'"));
+    if (std::chrono::steady_clock::now() >= deadline) {
+      return absl::AlreadyExistsError(absl::StrCat(holder_of(generic, length), " holds '", name, "'"));
+    }
+    std::this_thread::sleep_for(kPause);
   }
   // Nobody is ever accepted: a connection tells a second process who holds the lock.
   if (::listen(lock.get(), SOMAXCONN) != 0) return absl::ErrnoToStatus(errno, "cannot listen on the lock");

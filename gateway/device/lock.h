@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -12,7 +13,7 @@ namespace vipgate {
 ///
 /// It is an abstract UNIX socket: its names belong to the network namespace, as devices and routes do, so that neither
 /// two mounts nor two state folders defeat it and nothing is left behind by a kill. AlreadyExists names the holder's
-/// process id where it can be seen.
-absl::StatusOr<UniqueFd> take_namespace_lock(const std::string& name);
+/// process id where it can be seen. `patience`: how long to wait for a holder that may be about to end.
+absl::StatusOr<UniqueFd> take_namespace_lock(const std::string& name, std::chrono::milliseconds patience = {});
 
 }  // namespace vipgate

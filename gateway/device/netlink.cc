@@ -212,7 +212,8 @@ absl::StatusOr<std::string> NetlinkKernel::identity() {
 }
 
 absl::StatusOr<UniqueFd> NetlinkKernel::lock(const std::string& name) {
-  return take_namespace_lock(name);
+  constexpr std::chrono::seconds kPatience{1};  // `vipgate clean`, which others call when a gateway ends, takes less
+  return take_namespace_lock(name, kPatience);
 }
 
 }  // namespace vipgate

@@ -172,16 +172,11 @@ absl::StatusOr<unsigned> configure(int fd, const TunOptions& options) {
 
 using Deadline = std::chrono::steady_clock::time_point;
 
-absl::StatusOr<UniqueFd> take_lock(const std::string& name, Deadline deadline) {
-  while (true) {
-    absl::StatusOr<UniqueFd> lock = take_namespace_lock(absl::StrCat("tun/", name));
-    if (lock.ok() || !absl::IsAlreadyExists(lock.status())) return lock;
-    if (std::chrono::steady_clock::now() >= deadline) {
-      return absl::AlreadyExistsError(absl::StrCat("a gateway runs on ", name, " already (", lock.status().message(),
-                                                   "). End it or choose another tun.name"));
-    }
-    std::this_thread::sleep_for(kPause);
-  }
+absl::StatusOr<UniqueFd> take_lock(const std::string& name, std::chrono::milliseconds patience) {
+  absl::StatusOr<UniqueFd> lock = take_namespace_lock(absl::StrCat("tun/", name), patience);
+  if (!absl::IsAlreadyExists(lock.status())) return lock;
+  return absl::AlreadyExistsError(absl::StrCat("a gateway runs on ", name, " already (", lock.status().message(),
+                                               "). End it or choose another tun.name"));
 }
 
 bool wait_until_free(const std::string& name, Deadline deadline) {
@@ -253,7 +248,7 @@ absl::StatusOr<TunDevice> TunDevice::open(const TunOptions& options) {
   if (absl::Status status = check_options(options); !status.ok()) return status;
   TunDevice device(options);
   const Deadline deadline = std::chrono::steady_clock::now() + options.patience;
-  absl::StatusOr<UniqueFd> lock = take_lock(options.name, deadline);
+  absl::StatusOr<UniqueFd> lock = take_lock(options.name, options.patience);
   if (!lock.ok()) return lock.status();
   device.lock_ = *std::move(lock);
 
