@@ -17,7 +17,10 @@ constexpr Duration kProbeInterval = milliseconds(200);  // in place of PROBE_MIN
 constexpr int kAnnouncements = 2;                       // ANNOUNCE_NUM
 constexpr Duration kAnnounceInterval = seconds(2);      // ANNOUNCE_INTERVAL
 constexpr Duration kDefendInterval = seconds(10);       // DEFEND_INTERVAL
-constexpr Duration kConflictInterval = seconds(60);     // RATE_LIMIT_INTERVAL
+// RFC 5227 §2.1.1: after MAX_CONFLICTS (10) in a row an address is asked for once in RATE_LIMIT_INTERVAL. Here the
+// pauses double, and so reach that after six: who has the address may be a gateway that is just giving it up.
+constexpr Duration kConflictPause = seconds(1);
+constexpr Duration kConflictInterval = seconds(60);  // RATE_LIMIT_INTERVAL
 
 }  // namespace
 
@@ -75,6 +78,7 @@ void ArpAnnouncer::send(Entry& entry, Lines& lines) {
   entry.next = arp_.now() + (asking ? kProbeInterval : kAnnounceInterval);
   ++entry.sent;
   if (asking) return;
+  entry.pause = Duration::zero();
   if (entry.sent == 1) {
     lines.push_back(absl::StrCat("ARP ", wanted.address.to_string(), " announced on ", wanted.device,
                                  " — neighbours reach it here"));
@@ -87,10 +91,12 @@ void ArpAnnouncer::take(const ArpClaim& claim, Lines& lines) {
   if (found == entries_.end()) return;
   Entry& entry = found->second;
   if (entry.phase == Phase::asking) {
+    const bool is_told = entry.pause > Duration::zero() && entry.other == claim.mac;
     entry.phase = Phase::conflict;
     entry.other = claim.mac;
-    entry.next = arp_.now() + kConflictInterval;
-    lines.push_back(conflict_line(entry));
+    entry.pause = std::clamp(2 * entry.pause, kConflictPause, kConflictInterval);
+    entry.next = arp_.now() + entry.pause;
+    if (!is_told) lines.push_back(conflict_line(entry));
     return;
   }
   if (entry.phase == Phase::conflict) return;

@@ -58,6 +58,7 @@ class ArpAnnouncer {
     int sent = 0;  ///< in this phase
     Time next{};   ///< when something is due, except when settled
     MacAddress other{};
+    Duration pause{};  ///< after the last conflict; zero: there was none
     std::optional<Time> defended{};
     std::string trouble{};  ///< why the last packet could not be sent
   };

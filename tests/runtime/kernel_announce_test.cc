@@ -239,17 +239,32 @@ TEST_F(AnnounceTest, what_others_say_elsewhere_or_of_other_addresses_is_no_confl
   EXPECT_TRUE(start(by_arp()).ok());
 }
 
-TEST_F(AnnounceTest, a_conflict_of_a_reload_is_said_and_asked_again_later) {
+TEST_F(AnnounceTest, Rfc5227Sec211_a_conflict_of_a_reload_is_said_once_and_asked_again_ever_more_seldom) {
   ASSERT_TRUE(start(config(SourceMode::masquerade)).ok());
   kernel_.lan.answers = {{"eth0", ip("203.0.113.10"), kOther, false}};
   ASSERT_TRUE(setup_->apply(by_arp(), TunOrigin::found).ok());
-  run_for(seconds(30));
+  run_for(seconds(60));
+  EXPECT_THAT(kernel_.lan.sent, SizeIs(6)) << "after 1, 3, 7, 15 and 31 seconds";
+  EXPECT_THAT(log_, Contains(HasSubstr("is used by another host on eth0")).Times(1));
+  run_for(seconds(600));
+  EXPECT_THAT(kernel_.lan.sent, SizeIs(testing::AllOf(testing::Ge(14U), testing::Le(17U)))) << "then once a minute";
   EXPECT_THAT(log_, Contains(HasSubstr("is used by another host on eth0")).Times(1));
   EXPECT_THAT(proxies(), IsEmpty());
   kernel_.lan.answers.clear();  // it went away
-  run_for(seconds(40));
+  run_for(seconds(65));
   EXPECT_THAT(proxies(), ElementsAre("203.0.113.10 dev eth0 proto 86"));
   EXPECT_THAT(kernel_.lan.sent, Contains("eth0 ! 203.0.113.10").Times(2));
+}
+
+TEST_F(AnnounceTest, an_address_that_is_just_given_up_is_announced_within_seconds) {
+  ASSERT_TRUE(start(config(SourceMode::masquerade)).ok());
+  kernel_.lan.answers = {{"eth0", ip("203.0.113.10"), kOther, false}};
+  ASSERT_TRUE(setup_->apply(by_arp(), TunOrigin::found).ok());
+  run_for(milliseconds(200));
+  EXPECT_THAT(log_, Contains(HasSubstr("is used by another host on eth0")));
+  kernel_.lan.answers.clear();
+  run_for(seconds(2));
+  EXPECT_THAT(proxies(), ElementsAre("203.0.113.10 dev eth0 proto 86"));
 }
 
 TEST_F(AnnounceTest, Rfc5227Sec24_a_later_claim_is_said_and_defended_once_in_ten_seconds) {
