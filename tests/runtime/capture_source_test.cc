@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -28,7 +29,13 @@ class CaptureSourceTest : public testing::Test {
                                    for (const auto& tap : taps) tap->set_open();
                                    taps_ = taps;
                                  },
-                             .untap = [this](const TapSet&) { ++ended_; }}) {}
+                             .untap =
+                                 [this](const TapSet& taps) {
+                                   ++ended_;
+                                   for (const auto& tap : taps) {
+                                     if (!is_busy_) tap->set_closed();
+                                   }
+                                 }}) {}
 
   std::shared_ptr<ByteSource> start(CaptureQuery query, std::size_t workers = 2) {
     auto source = captures_.start(std::move(query), "tun0", workers);
@@ -73,6 +80,7 @@ class CaptureSourceTest : public testing::Test {
   boost::asio::io_context context_{1};
   TapSet taps_;
   int ended_ = 0;
+  bool is_busy_ = false;  ///< a worker that lets go of nothing as yet
   Captures captures_;
 };
 
@@ -108,6 +116,25 @@ TEST_F(CaptureSourceTest, StopGivesWhatIsThereAndNothingLater) {
   EXPECT_THAT(source->summary(), ElementsAre(Pair("Captured", "1"), Pair("Lost", "0")));
 }
 
+TEST_F(CaptureSourceTest, WhatAWorkerHasInHandAtTheEndIsWaitedFor) {
+  is_busy_ = true;
+  const auto source = start({}, 1);
+  read(*source);
+  const Time before = boot_time_now();
+  source->stop();
+  std::optional<std::string> piece;
+  source->read([&](std::string bytes) { piece = std::move(bytes); });
+  context_.run_for(std::chrono::milliseconds(30));
+  context_.restart();
+  EXPECT_FALSE(piece.has_value());
+  see(0, 1, before);
+  taps_[0]->set_closed();
+  while (!piece) context_.run_one();
+  context_.restart();
+  read_all(*source);
+  EXPECT_THAT(source->summary(), ElementsAre(Pair("Captured", "1"), Pair("Lost", "0")));
+}
+
 TEST_F(CaptureSourceTest, EndsInTimeThoughNobodyReads) {
   CaptureQuery query;
   query.duration = std::chrono::milliseconds(20);
@@ -135,6 +162,9 @@ TEST_F(CaptureSourceTest, AStuckWorkerHoldsItUpNotForLong) {
   const auto source = stuck.start({}, "tun0", 1);
   ASSERT_TRUE(source.ok());
   open(**source);
+  read(**source);
+  (*source)->stop();
+  read_all(**source);
 }
 
 TEST_F(CaptureSourceTest, OnlySoManyAtATime) {

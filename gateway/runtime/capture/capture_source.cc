@@ -13,7 +13,7 @@ namespace {
 
 /// How long until the next look when there was nothing.
 constexpr auto kPause = std::chrono::milliseconds(10);
-/// How long to wait until all workers know of the capture. One that is stuck does not hold it up.
+/// How long to wait until all workers know of the capture, and of its end. One that is stuck does not hold it up.
 constexpr auto kPatience = std::chrono::milliseconds(200);
 /// Bytes that are handed out at once, more or less: other work of the thread comes between.
 constexpr std::size_t kPiece = std::size_t{256} * 1024;
@@ -71,12 +71,18 @@ bool CaptureSource::is_open() const {
          std::all_of(taps_.begin(), taps_.end(), [](const auto& tap) { return tap->is_open(); });
 }
 
+bool CaptureSource::is_closed() const {
+  return boot_time_now() - *end_ >= kPatience ||
+         std::all_of(taps_.begin(), taps_.end(), [](const auto& tap) { return tap->is_closed(); });
+}
+
 void CaptureSource::look() {
   if (!take_) return;
   if (finished_) return give({});
+  const bool all_came = end_ && is_closed();
   const bool more = fill();
   const bool enough = query_.packets && written_.packets >= *query_.packets;
-  if (enough || (end_ && !more)) finish();
+  if (enough || (all_came && !more)) finish();
   if (bytes_.empty() && !finished_) return look_later();
   give(std::exchange(bytes_, {}));
 }

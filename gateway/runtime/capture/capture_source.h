@@ -42,6 +42,7 @@ class CaptureSource final : public ByteSource, public std::enable_shared_from_th
  private:
   CaptureCounts lost() const;
   bool is_open() const;
+  bool is_closed() const;
   void begin(const std::function<void()>& ready);
   void look();
   void stop_in_time();

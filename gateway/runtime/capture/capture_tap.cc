@@ -156,6 +156,9 @@ void CaptureTaps::add(std::shared_ptr<CaptureTap> tap) {
 }
 
 void CaptureTaps::remove(const CaptureTap* tap) {
+  for (const auto& one : taps_) {
+    if (one.get() == tap) one->set_closed();
+  }
   std::erase_if(taps_, [tap](const auto& one) { return one.get() == tap; });
 }
 

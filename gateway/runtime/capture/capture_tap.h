@@ -36,10 +36,13 @@ class CaptureTap {
   void after(std::span<const Packet> packets, std::span<const Verdict> verdicts, const Ruleset& ruleset);
 
   void set_open() { open_.store(true, std::memory_order_release); }
+  void set_closed() { closed_.store(true, std::memory_order_release); }
 
   // From any thread.
   /// Whether the worker knows of it.
   bool is_open() const { return open_.load(std::memory_order_acquire); }
+  /// Whether the worker has let go of it: nothing more comes.
+  bool is_closed() const { return closed_.load(std::memory_order_acquire); }
   /// Packets that did not get into the ring, and their sides in and out.
   struct Lost {
     std::uint64_t packets = 0;
@@ -95,6 +98,7 @@ class CaptureTap {
   std::size_t used_ = 0;
   CaptureRing ring_;
   std::atomic<bool> open_ = false;
+  std::atomic<bool> closed_ = false;
   std::atomic<std::uint64_t> lost_packets_ = 0;  ///< each has one writer
   std::atomic<std::uint64_t> lost_in_ = 0;
   std::atomic<std::uint64_t> lost_out_ = 0;
