@@ -38,6 +38,25 @@ Verdict Engine::State::begin(Transit& transit, Time now, PacketSink& sink) {
   return egress != nullptr ? open_egress(transit, *egress, now, sink) : stray(transit, Reason::no_such_vip);
 }
 
+/// Fetches the memory that a flow will take which the packet may open to a service: where its reply tuple is entered,
+/// if the port is the likely one, and its record.
+std::optional<Foreseen> Engine::State::foresee(const Transit& transit) const {
+  const bool may_open = transit.protocol == Protocol::udp ||
+                        (transit.protocol == Protocol::tcp && !transit.quoted && transit.view.tcp.has(tcp::kSyn));
+  if (!may_open || !transit.destination.is_vip()) return std::nullopt;
+  const auto service = rules->find_service(transit.destination.vip, transit.protocol, transit.tuple.destination_port);
+  if (!service || !rules->service(*service).allows(transit.tuple.source)) return std::nullopt;
+  const auto backend = rules->foresee_backend(*service, transit.tuple.source_endpoint());
+  if (!backend) return std::nullopt;
+  const Endpoint target = rules->backend_endpoint(*service, *backend, transit.tuple.destination_port);
+  const SourceRequest source = source_of(transit, *service, *backend, target);
+  const std::uint16_t port = source.preserve ? source.client.port : first_masquerade_port(source, port_hash);
+  const FlowTable& flows = flows_of(transit.shard);
+  flows.prefetch(flows.hash_of(transit.protocol, {target.address, source.source, target.port, port}));
+  flows.prefetch_room();
+  return Foreseen{*backend, source};
+}
+
 /// The first packet of a flow to a service.
 Verdict Engine::State::open_service(Transit& transit, std::uint16_t service_index, Time now, PacketSink& sink) {
   const CompiledService& service = rules->service(service_index);
@@ -51,8 +70,10 @@ Verdict Engine::State::open_service(Transit& transit, std::uint16_t service_inde
     const bool joins = service.service->source == SourceMode::preserve && tcp_may_pick_up(segment);
     if (!tcp_may_open(segment) && !joins) return reject(transit, Reason::no_flow, unmatched, now, sink);
   }
-  if (!service.allows(transit.tuple.source)) return reject(transit, Reason::denied, unmatched, now, sink);
-  const auto backend = rules->choose_backend(service_index, transit.tuple.source_endpoint());
+  const auto& foreseen = transit.foreseen;
+  if (!foreseen && !service.allows(transit.tuple.source)) return reject(transit, Reason::denied, unmatched, now, sink);
+  const auto backend = foreseen ? std::optional(foreseen->backend)
+                                : rules->choose_backend(service_index, transit.tuple.source_endpoint());
   if (!backend) return reject(transit, Reason::no_backend, unmatched, now, sink);
 
   FlowRecord candidate{};
@@ -68,13 +89,12 @@ Verdict Engine::State::open_service(Transit& transit, std::uint16_t service_inde
     if (!rules->load().take_turn(service_index, now)) return refuse(transit, Reason::service_rate, now, sink);
   }
 
-  SourceRequest request{.protocol = transit.view.protocol,
-                        .client = transit.tuple.source_endpoint(),
-                        .backend = rules->backend_endpoint(service_index, *backend, transit.tuple.destination_port),
-                        .source = {},
-                        .shard = transit.shard,
-                        .syn = is_tcp ? &segment : nullptr};
-  const auto source = choose_source(request, service_index, *backend, now);
+  SourceRequest request =
+      foreseen ? foreseen->source
+               : source_of(transit, service_index, *backend,
+                           rules->backend_endpoint(service_index, *backend, transit.tuple.destination_port));
+  if (is_tcp) request.syn = &segment;
+  const auto source = choose_source(request, now);
   if (!source) return refuse(transit, Reason::ports_exhausted, now, sink);
   candidate.reply = {request.backend.address, request.source, request.backend.port, source->port};
   if (is_tcp) candidate.tcp = tcp_may_open(segment) ? tcp_open(segment) : tcp_pick_up(segment, Direction::original);
@@ -82,17 +102,25 @@ Verdict Engine::State::open_service(Transit& transit, std::uint16_t service_inde
   return commit(transit, candidate, now, sink);
 }
 
-std::optional<SourcePort> Engine::State::choose_source(SourceRequest& request, std::uint16_t service_index,
-                                                       std::uint16_t backend, Time now) {
-  Shard& shard = shard_at(request.shard);
+/// Who asks for a source port toward the backend, and of which address.
+SourceRequest Engine::State::source_of(const Transit& transit, std::uint16_t service_index, std::uint16_t backend,
+                                       const Endpoint& target) const {
   const CompiledService& service = rules->service(service_index);
-  if (service.service->source == SourceMode::preserve &&
-      rules->can_preserve(request.client.address, request.backend.address)) {
-    request.source = request.client.address;
-    return choose_preserved_port(request, shard.flows, sharding, port_hash, now);
-  }
-  request.source = service.masquerade[backend];
-  return choose_masquerade_port(request, shard.flows, shard.ports, port_hash, now);
+  const Endpoint client = transit.tuple.source_endpoint();
+  const bool preserve =
+      service.service->source == SourceMode::preserve && rules->can_preserve(client.address, target.address);
+  return {.protocol = transit.protocol,
+          .client = client,
+          .backend = target,
+          .preserve = preserve,
+          .source = preserve ? client.address : service.masquerade[backend],
+          .shard = transit.shard};
+}
+
+std::optional<SourcePort> Engine::State::choose_source(const SourceRequest& request, Time now) {
+  Shard& shard = shard_at(request.shard);
+  return request.preserve ? choose_preserved_port(request, shard.flows, sharding, port_hash, now)
+                          : choose_masquerade_port(request, shard.flows, shard.ports, port_hash, now);
 }
 
 /// The first packet of a private host's own flow.
@@ -168,13 +196,9 @@ std::optional<Verdict> Engine::State::open_expected(Transit& transit, Time now, 
   const CompiledService& service = rules->service(expected.service);
   const Ipv4Address vip = rules->vip(service.vip).address;
   if (transit.destination.is_vip()) {  // the client opens it
-    SourceRequest request{.protocol = Protocol::tcp,
-                          .client = transit.tuple.source_endpoint(),
-                          .backend = target,
-                          .source = {},
-                          .shard = transit.shard,
-                          .syn = &segment};
-    const auto source = choose_source(request, expected.service, expected.backend, now);
+    SourceRequest request = source_of(transit, expected.service, expected.backend, target);
+    request.syn = &segment;
+    const auto source = choose_source(request, now);
     if (!source) return refuse(transit, Reason::ports_exhausted, now, sink);
     candidate.reply = {target.address, request.source, target.port, source->port};
     if (source->reclaimed != kNoFlow) evict(transit.shard, source->reclaimed);

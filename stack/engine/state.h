@@ -29,6 +29,12 @@
 
 namespace vipgate {
 
+/// What a flow to a service will be, where its client alone decides, and is allowed.
+struct Foreseen {
+  std::uint16_t backend;
+  SourceRequest source;
+};
+
 /// A packet on its way through the engine: what is known of it so far.
 struct Transit {
   Packet* packet = nullptr;
@@ -39,9 +45,10 @@ struct Transit {
   AddressRole source;
   AddressRole destination;
   std::uint8_t shard = 0;
-  std::uint64_t hash = 0;  ///< of protocol and tuple, as the shard's FlowTable has it
-  FlowHit probably;        ///< what that table's look_ahead() says
-  bool reopens = false;    ///< a closed flow with the same tuple goes when this packet opens a new one
+  std::uint64_t hash = 0;            ///< of protocol and tuple, as the shard's FlowTable has it
+  FlowHit probably;                  ///< what that table's look_ahead() says
+  std::optional<Foreseen> foreseen;  ///< of the flow that the packet may open
+  bool reopens = false;              ///< a closed flow with the same tuple goes when this packet opens a new one
 };
 
 /// One part of the flow space.
@@ -66,7 +73,12 @@ struct Engine::State {
   Verdict foreign(const Ipv4View& ip) const;
 
   // follow.cc
-  void look_ahead(Transit& transit) { transit.probably = flows_of(transit.shard).look_ahead(transit.hash); }
+  /// Fetches what decide() will need: the record of the packet's flow, or what a flow that begins takes.
+  void look_ahead(Transit& transit) const {
+    transit.probably = flows_of(transit.shard).look_ahead(transit.hash);
+    transit.foreseen.reset();
+    if (!transit.probably) transit.foreseen = foresee(transit);
+  }
   Verdict decide(Transit& transit, Time now, PacketSink& sink);
   Verdict follow(Transit& transit, FlowHit hit, Time now, PacketSink& sink);
   Verdict follow_error(Transit& transit, FlowHit hit);
@@ -75,12 +87,14 @@ struct Engine::State {
   void lower_mss_of(const FlowRecord& flow, Transit& transit) const;
 
   // open.cc
+  std::optional<Foreseen> foresee(const Transit& transit) const;
   Verdict begin(Transit& transit, Time now, PacketSink& sink);
   Verdict open_service(Transit& transit, std::uint16_t service, Time now, PacketSink& sink);
   Verdict open_egress(Transit& transit, const CompiledEgress& egress, Time now, PacketSink& sink);
   std::optional<Verdict> open_expected(Transit& transit, Time now, PacketSink& sink);
-  std::optional<SourcePort> choose_source(SourceRequest& request, std::uint16_t service, std::uint16_t backend,
-                                          Time now);
+  SourceRequest source_of(const Transit& transit, std::uint16_t service, std::uint16_t backend,
+                          const Endpoint& target) const;
+  std::optional<SourcePort> choose_source(const SourceRequest& request, Time now);
   FlowRecord* acquire_mapping(const Transit& transit, Ipv4Address vip, Time now);
   Verdict commit(Transit& transit, FlowRecord& candidate, Time now, PacketSink& sink);
   bool make_room(std::uint8_t shard, std::size_t records);

@@ -16,6 +16,13 @@ FlowId FlowTable::take_free_record() {
   return first_fresh_ < records_.size() ? first_fresh_++ : kNoFlow;
 }
 
+void FlowTable::prefetch_room() const {
+  const FlowId id = first_free_ != kNoFlow ? first_free_ : first_fresh_;
+  if (id >= records_.size()) return;
+  __builtin_prefetch(&records_[id], 1);
+  __builtin_prefetch(&records_[id].timer, 1);  // in its second line
+}
+
 FlowId FlowTable::first_to_give_way() const {
   const auto queue = std::find_if(queues_.begin(), queues_.end() - 1, [](const auto& q) { return !q.empty(); });
   return queue == queues_.end() - 1 ? kNoFlow : queue->front();

@@ -76,6 +76,9 @@ class FlowTable {
   /// The flow to be erased when room is needed: the oldest of the lowest class; kNoFlow if all are live.
   FlowId first_to_give_way() const;
 
+  /// Fetches the record that the next flow will have.
+  void prefetch_room() const;
+
   /// Begins a flow with everything in `flow` but its links, last seen then. Both tuples must be free. kNoFlow when the
   /// table is full.
   FlowId insert(const FlowRecord& flow, Duration timeout);

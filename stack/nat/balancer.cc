@@ -52,19 +52,17 @@ Balancer::Balancer(BalanceInput input) : input_(std::move(input)) {
   }
 }
 
+std::optional<std::uint16_t> Balancer::foresee(const Endpoint& client) const {
+  if (takers_.size() == 1) return backends_.front();
+  if (takers_.empty() || input_.balance != Balance::maglev) return std::nullopt;
+  return backends_[choose_by_client(client)];
+}
+
 std::optional<std::uint16_t> Balancer::choose(const Endpoint& client,
                                               std::span<const std::shared_ptr<BackendLoad>> loads) const {
-  if (takers_.empty()) return std::nullopt;
-  if (takers_.size() == 1) return backends_.front();
-  switch (input_.balance) {
-    case Balance::maglev:
-      return backends_[choose_by_client(client)];
-    case Balance::round_robin:
-      return backends_[take_turn()];
-    case Balance::least_connections:
-      return backends_[choose_least(loads)];
-  }
-  return std::nullopt;
+  if (takers_.size() > 1 && input_.balance == Balance::round_robin) return backends_[take_turn()];
+  if (takers_.size() > 1 && input_.balance == Balance::least_connections) return backends_[choose_least(loads)];
+  return foresee(client);
 }
 
 std::size_t Balancer::choose_by_client(const Endpoint& client) const {

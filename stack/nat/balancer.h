@@ -45,6 +45,8 @@ class Balancer {
 
   const BalanceInput& input() const { return input_; }
 
+  /// The backend for a new flow of the client, where the client alone decides; none where turns or loads do.
+  std::optional<std::uint16_t> foresee(const Endpoint& client) const;
   /// The index of the backend for a new flow; none where no backend takes any. `loads`: by backend.
   std::optional<std::uint16_t> choose(const Endpoint& client,
                                       std::span<const std::shared_ptr<BackendLoad>> loads) const;

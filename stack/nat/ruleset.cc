@@ -188,6 +188,10 @@ std::optional<std::uint16_t> Ruleset::find_service(std::uint16_t vip, Protocol p
   return given_out ? std::nullopt : table.wildcard;
 }
 
+std::optional<std::uint16_t> Ruleset::foresee_backend(std::uint16_t service, const Endpoint& client) const {
+  return services_[service].balancer->foresee(client);
+}
+
 std::optional<std::uint16_t> Ruleset::choose_backend(std::uint16_t service, const Endpoint& client) const {
   return services_[service].balancer->choose(client, services_[service].loads);
 }

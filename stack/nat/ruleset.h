@@ -78,6 +78,8 @@ class Ruleset {
   /// here that change.
   ServiceLoad& load() const { return *load_; }
 
+  /// As choose_backend(), where the client alone decides; none where turns or loads do.
+  std::optional<std::uint16_t> foresee_backend(std::uint16_t service, const Endpoint& client) const;
   /// The backend for a new flow of `client`; none where no backend takes new flows.
   std::optional<std::uint16_t> choose_backend(std::uint16_t service, const Endpoint& client) const;
 

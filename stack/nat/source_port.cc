@@ -96,6 +96,10 @@ PortPool& survey(const PortPools::Key& key, std::uint8_t shard, const FlowTable&
 
 }  // namespace
 
+std::uint16_t first_masquerade_port(const SourceRequest& request, const KeyedHash& hash) {
+  return Walk(request.shard, hash_of(request, hash)).next();
+}
+
 std::optional<SourcePort> choose_masquerade_port(const SourceRequest& request, const FlowTable& flows, PortPools& pools,
                                                  const KeyedHash& hash, Time now) {
   const std::uint64_t random = hash_of(request, hash);

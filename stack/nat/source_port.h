@@ -15,7 +15,8 @@ struct SourceRequest {
   Protocol protocol;
   Endpoint client;
   Endpoint backend;
-  Ipv4Address source;  ///< address that the backend sees
+  bool preserve = false;  ///< whether the backend sees the client's address
+  Ipv4Address source;     ///< address that the backend sees
   std::uint8_t shard;
   const TcpSegment* syn = nullptr;  ///< the first segment of a TCP flow
 };
@@ -25,6 +26,9 @@ struct SourcePort {
   std::uint16_t port = 0;
   FlowId reclaimed = kNoFlow;  ///< a flow that has to be ended first: the port was its
 };
+
+/// The port that choose_masquerade_port() looks at first, while ports are not scarce.
+std::uint16_t first_masquerade_port(const SourceRequest& request, const KeyedHash& hash);
 
 /// Chooses among the source ports of one masquerade address that lead back to the shard. A keyed hash of the flow's
 /// endpoints gives the place to begin and the step (RFC 6056 §3.3.3, algorithm 3 with the table in place of its
