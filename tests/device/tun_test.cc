@@ -203,14 +203,19 @@ NAMESPACE_TEST(Tun, another_namespace_has_another_lock) {
 
 NAMESPACE_TEST(Tun, waits_for_a_predecessor_that_is_ending) {
   auto first = std::make_unique<UniqueFd>(take_namespace_lock("tun/tun0").value());
+  std::array<int, 2> pipe{};
+  ASSERT_EQ(::pipe(pipe.data()), 0);
   const pid_t child = ::fork();  // holds it a little longer
   ASSERT_GE(child, 0);
   if (child == 0) {
+    char byte = 0;
+    (void)!::read(pipe[0], &byte, 1);
     ::usleep(200'000);
     ::_exit(0);
   }
   first.reset();
   EXPECT_FALSE(TunDevice::open(options()).ok());
+  EXPECT_EQ(::write(pipe[1], "x", 1), 1);
   TunOptions patient = options();
   patient.patience = milliseconds(5000);
   EXPECT_TRUE(open_tun(patient).created());

@@ -73,7 +73,7 @@ class BackendHealthTest : public testing::Test {
     config_ = accept(with_services(services));
     for (Vip& vip : config_.rules.vips) {
       for (Service& one : vip.services) {
-        for (Backend& each : one.backends) each.address = Ipv4Address(0x7F000001);
+        for (Backend& each : one.backends) each.address = own_loopback();
       }
     }
     health_.set_config(config_);
@@ -139,7 +139,9 @@ TEST_F(BackendHealthTest, OneCheckForAllWhoWantTheSame) {
       service("d", one, R"({"rise": 1, "interval": "1h"})"));
   ASSERT_TRUE(until([&] { return health_.report(0, 0)->checks >= 2; }));
   EXPECT_EQ(health_.report(1, 0)->checks, health_.report(0, 0)->checks);
-  EXPECT_EQ(server.accepted(), health_.report(0, 0)->checks + health_.report(3, 0)->checks);
+  const std::size_t checks = health_.report(0, 0)->checks + health_.report(3, 0)->checks;
+  EXPECT_LE(server.accepted(), checks);
+  EXPECT_TRUE(until([&] { return server.accepted() >= checks; }));
   EXPECT_THAT(health_.report(2, 0)->name, HasSubstr("a/10.0.0.2:"));
   EXPECT_THAT(health_.report(2, 0)->name, HasSubstr(" and 2 others"));
 }
@@ -147,7 +149,7 @@ TEST_F(BackendHealthTest, OneCheckForAllWhoWantTheSame) {
 TEST_F(BackendHealthTest, NamesInTheLog) {
   const Endpoint closed = closed_endpoint(context_);
   use(service("web", backend(closed, R"(, "name": "a")"), "\"tcp\""));
-  EXPECT_EQ(health_.report(0, 0)->name, "web/a (127.0.0.1:" + std::to_string(closed.port) + ")");
+  EXPECT_EQ(health_.report(0, 0)->name, "web/a (" + closed.to_string() + ")");
 }
 
 TEST_F(BackendHealthTest, DrainedStaysVisible) {

@@ -120,7 +120,7 @@ NAMESPACE_TEST(HealthCheckNamespace, NoRouteFails_NoSourcePortSaysNothing) {
   HealthServer server(context, {.answer = "x", .reads = 0, .closes = false});
   shell("sysctl -qw net.ipv4.ip_local_port_range='40001 40001'");
   boost::asio::ip::tcp::socket taken(context);
-  taken.connect({boost::asio::ip::address_v4::loopback(), server.endpoint().port});
+  taken.connect(own_loopback(server.endpoint().port));
   result.reset();
   start_tcp_check(context, server.endpoint(), done);
   ASSERT_TRUE(run_until(context, [&] { return result.has_value(); }));

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <unistd.h>
+
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -29,6 +32,15 @@ inline bool run_until(boost::asio::io_context& context, const std::function<bool
   return true;
 }
 
+/// An address that no other test's process has, so that nobody takes the port of a server that is away for a while.
+inline Ipv4Address own_loopback() {
+  return Ipv4Address(0x7F400000U |
+                     (static_cast<std::uint32_t>(::getpid()) & 0x3FFFFFU));  // pids have 22 bits (proc(5))
+}
+inline boost::asio::ip::tcp::endpoint own_loopback(std::uint16_t port) {
+  return {boost::asio::ip::address_v4(own_loopback().value()), port};
+}
+
 /// A TCP server on the loopback that says `answer` to each connection once it has read `reads` bytes, and then closes
 /// or, if told so, says nothing more.
 class HealthServer {
@@ -43,11 +55,11 @@ class HealthServer {
   using Tcp = boost::asio::ip::tcp;
 
   HealthServer(boost::asio::io_context& context, Script script, std::uint16_t port = 0)
-      : acceptor_(context, Tcp::endpoint(boost::asio::ip::address_v4::loopback(), port)), script_(std::move(script)) {
+      : acceptor_(context, own_loopback(port)), script_(std::move(script)) {
     accept();
   }
 
-  Endpoint endpoint() const { return {Ipv4Address(0x7F000001), acceptor_.local_endpoint().port()}; }
+  Endpoint endpoint() const { return {own_loopback(), acceptor_.local_endpoint().port()}; }
   const std::string& received() const { return *received_; }
   std::size_t accepted() const { return accepted_; }
   std::size_t open() const { return *open_; }
@@ -131,7 +143,7 @@ class FullServer {
   explicit FullServer(boost::asio::io_context& context) : acceptor_(context) {
     using Tcp = boost::asio::ip::tcp;
     acceptor_.open(Tcp::v4());
-    acceptor_.bind({boost::asio::ip::address_v4::loopback(), 0});
+    acceptor_.bind(own_loopback(0));
     acceptor_.listen(0);
     // The queue takes one more than its length (sk_acceptq_is_full); a few more, for kernels that count otherwise.
     for (int i = 0; i < 4; ++i) {
@@ -142,7 +154,7 @@ class FullServer {
     }
   }
 
-  Endpoint endpoint() const { return {Ipv4Address(0x7F000001), acceptor_.local_endpoint().port()}; }
+  Endpoint endpoint() const { return {own_loopback(), acceptor_.local_endpoint().port()}; }
 
  private:
   boost::asio::ip::tcp::acceptor acceptor_;

@@ -309,7 +309,7 @@ NAMESPACE_TEST(KernelNamespace, many_vips_are_set_up_quickly) {
   const auto setup = host.make();
   const auto begin = std::chrono::steady_clock::now();
   ASSERT_TRUE(host.start(*setup, tun).ok());
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(30));
   EXPECT_EQ(shell("ip route show dev tun0 | wc -l"), "2002\n");
 }
 
