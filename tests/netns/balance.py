@@ -87,7 +87,7 @@ class Balance(case.Case):
                     gateway.reload(three(weights=(0, 0, 1), backups=[THIRD]), says="reloaded")
                     self.assertEqual(served_by(lab, 20), {THIRD: 20})
                     gateway.reload(three(weights=(0, 0, 0)), says="reloaded")
-                    refused = lab.client.run("curl", "-sS", "-m", 3, URL, check=False)
+                    refused = lab.client.run("curl", "-sS", "-m", 20, URL, check=False)
                     self.assertEqual(refused.returncode, 7, "nobody takes flows: reset, as unmatched says")
                     gateway.reload(three(weights=(1, 0, 0)), says="reloaded")
                     self.assertEqual(served_by(lab, 5), {FIRST: 5})

@@ -73,7 +73,7 @@ class CardFailure(case.Case):
     def both_carry_load(self, gateway):
         before = self.lab.traffic()
         for number in range(CONNECTIONS):
-            self.lab.client.run("curl", "-sS", "--fail", "-m", 10, f"http://{VIP}/id/{number}")
+            self.lab.client.run("curl", "-sS", "--fail", "-m", 10, "--retry", 5, "--retry-all-errors", f"http://{VIP}/id/{number}")
         now = self.lab.traffic()
         for device in UPLINKS:
             for direction in (0, 1):

@@ -48,6 +48,7 @@ class Coalescing(case.Case):
         sent = [os.urandom(length) for length in LENGTHS]
         with udp_socket(lab.hosts[BACKEND], BACKEND) as server, udp_socket(lab.client, "", (VIP, 7)) as client:
             gateway.process.send_signal(signal.SIGSTOP)
+            os.waitpid(gateway.process.pid, os.WUNTRACED)  # until all of its threads have stopped
             try:
                 for data in sent:
                     client.send(data)

@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 from lab import case, config, servers
 from lab.lab import HOSTS, VIP, Lab
 from lab.vipgate import Vipgate, binary
+from lab.waiting import until
 
 HOST2, HOST3 = HOSTS["host2"], HOSTS["host3"]
 FAILED, WRONG_INPUT = 1, 2  # exit codes
@@ -32,7 +33,7 @@ def two_webs():
 
 def who_serves(lab, count=8):
     """The backends that answer so many connections."""
-    answers = (lab.client.run("curl", "-sS", "-m", 3, f"http://{VIP}/").stdout for _ in range(count))
+    answers = (lab.client.run("curl", "-sS", "-m", 20, f"http://{VIP}/").stdout for _ in range(count))
     return {re.search("on ([0-9.]+):", answer)[1] for answer in answers}
 
 
@@ -49,8 +50,13 @@ def connections(lab, count):
         for one in sockets:
             one.setblocking(False)
             one.connect_ex((VIP, 80))
+
+        def established():
+            return sum(one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == ESTABLISHED for one in sockets)
+
+        until("the first connections", established)
         time.sleep(1)
-        return sum(one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == ESTABLISHED for one in sockets)
+        return established()
 
 
 def web_at(address):
@@ -80,14 +86,15 @@ def halted(thread):
 
 def thread_called(process, name):
     """Waits until a thread has the name: each gives itself its own."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
+
+    def search():
         for thread in os.listdir(f"/proc/{process.pid}/task"):
             with open(f"/proc/{process.pid}/task/{thread}/comm") as comm:
                 if comm.read().strip() == name:
                     return int(thread)
-        time.sleep(0.01)
-    raise AssertionError(f"no thread {name}")
+        return None
+
+    return until(f"a thread {name}", search)
 
 
 class Control(case.Case):
@@ -135,7 +142,7 @@ class Control(case.Case):
                                    check=False)
             self.assertEqual(said.returncode, WRONG_INPUT)
             self.assertRegex(said.stderr, r"vipgate.json:2:10: .*\n(.*\n)*.*the running configuration stays")
-            self.assertEqual(lab.client.run("curl", "-sS", "-m", 3, f"http://{VIP}:8000/id/1").returncode, 0)
+            self.assertEqual(lab.client.run("curl", "-sS", "-m", 20, f"http://{VIP}:8000/id/1").returncode, 0)
 
     def test_drain(self):
         with self.running(two_webs(), web_at(HOST2), web_at(HOST3)) as (lab, gateway), contextlib.ExitStack() as stack:

@@ -7,7 +7,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../tools"))
 
-from lab import capture, case, clients, servers
+from lab import case, clients, servers
 from lab.lab import HOSTS, VIP
 
 LARGEST = 1472  # what fits an MTU of 1500

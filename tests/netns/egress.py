@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 
 from lab import case, clients, config, files, servers
 from lab.lab import CLIENT, HOSTS, VIP, Lab
+from lab.waiting import until
 
 MIB = 1 << 20
 OTHER = "198.51.100.8"  # a second address of the internet
@@ -34,7 +35,7 @@ def settings(egress=EGRESS, offered=(WEB,), **options):
 
 
 def fetch(namespace, url, *options):
-    return namespace.run("curl", "-sS", "--fail", "-m", 5, *options, url).stdout.strip()
+    return namespace.run("curl", "-sS", "--fail", "-m", 20, *options, url).stdout.strip()
 
 
 def udp_socket(namespace, address, port=0):
@@ -155,7 +156,7 @@ class Egress(case.Case):
                 for host in (HOST3, HOST2):  # a neighbour of the backend, and the backend itself
                     answer = fetch(lab.hosts[host], f"http://{VIP}/")
                     self.assertRegex(answer, re.escape(f"nginx on {HOST2}:8080 greets 203.0.113."))
-                lab.hosts[HOST3].run("ping", "-c", 1, "-W", 2, VIP)
+                lab.hosts[HOST3].run("ping", "-c", 3, "-i", 0.2, VIP)
 
     @case.vipgate_only
     def test_backend_with_preserve_and_egress(self):
@@ -175,7 +176,7 @@ class Egress(case.Case):
                 for host in HOSTS.values():
                     self.assertNotEqual(lab.client.run("ping", "-c", 1, "-W", 1, host, check=False).returncode, 0)
                 self.assertEqual(fetch(lab.hosts[HOST3], f"http://{CLIENT}/id/1"), f"/id/1 {VIP}")
-                lab.gateway.run("ping", "-c", 1, "-W", 2, HOST3)
+                lab.gateway.run("ping", "-c", 3, "-i", 0.2, HOST3)
 
     @case.vipgate_only
     def test_reload(self):
@@ -187,7 +188,7 @@ class Egress(case.Case):
             self.assertNotEqual(seen(), VIP)
             for _ in range(2):
                 self.vipgate.reload(settings(), says="reloaded")
-                self.assertEqual(seen(), VIP)
+                until("the VIP", seen, VIP)
                 self.vipgate.reload(settings(egress=[]), says="reloaded")
                 self.assertNotEqual(seen(), VIP)
 

@@ -14,11 +14,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 from lab import case, config, files, servers
 from lab.lab import HOSTS, VIP, Lab
 from lab.namespace import stop
+from lab.waiting import PATIENCE, until
 
 FIRST, SECOND, THIRD = HOSTS.values()
 URL = f"http://{VIP}"
 TABLE = 186
-PATIENCE = 15  # seconds; what is waited for takes less than two
 QUICK = {"interval": "200ms", "timeout": "200ms"}
 REFUSED = 7  # curl's exit code
 NO_NEW_CONNECTIONS = "tcp dport 8080 tcp flags syn / syn,ack reject with tcp reset"
@@ -34,7 +34,7 @@ def service(name, port, *addresses, target=8080, health=None, **keys):
 
 def served_by(lab, count=8):
     """The hosts that answer so many connections; None for each that nobody answers."""
-    answers = (lab.client.run("curl", "-sS", "-m", 3, f"{URL}/", check=False).stdout for _ in range(count))
+    answers = (lab.client.run("curl", "-sS", "-m", 20, f"{URL}/", check=False).stdout for _ in range(count))
     return {(re.search("on ([0-9.]+):", answer) or [None, None])[1] for answer in answers}
 
 
@@ -77,15 +77,9 @@ class Health(case.Case):
     def states(self, name="web"):
         return [backend["state"] for (of, _), backend in self.backends().items() if of == name]
 
-    def wait_for(self, expected, ask, what="", patience=PATIENCE):
-        deadline = time.monotonic() + patience
-        while (found := ask()) != expected:
-            self.assertLess(time.monotonic(), deadline, f"{what}: {found}, not {expected}")
-            time.sleep(0.05)
-
     def wait_for_check(self):
         """Until each has been checked: what is only assumed to be up is down with the first failed check."""
-        self.wait_for(True, lambda: all(one.get("health", {}).get("checks", 1) for one in self.backends().values()))
+        until("a check of each", lambda: all(one.get("health", {}).get("checks", 1) for one in self.backends().values()))
 
     @case.vipgate_only
     def test_a_backend_ends_and_comes_back(self):
@@ -96,14 +90,14 @@ class Health(case.Case):
             with transfers(lab, 4, 6):
                 self.running_gateway.command("undrain", FIRST)
                 self.end(FIRST)
-                self.wait_for(["down", "up", "up"], self.states)
+                until("the states", self.states, ["down", "up", "up"])
                 self.assertEqual(served_by(lab), {SECOND, THIRD})
                 health = self.backends()["web", FIRST]["health"]
                 self.assertEqual((health["state"], health["result"]), ("down", "connection refused"))
                 self.assertGreaterEqual(health["failures"], 3)
                 self.assertRegex(self.running_gateway.command("status").stdout, rf"{FIRST}:8080 +down .*connection refused .*checks failed")
                 self.begin(lab, FIRST)
-                self.wait_for(["up", "up", "up"], self.states)
+                until("the states", self.states, ["up", "up", "up"])
                 self.assertEqual(served_by(lab), set(HOSTS.values()))
             self.running_gateway.wait_for_log(rf"warning: backend web/{FIRST}:8080 is down: connection refused, after \d+ failed checks")
             self.running_gateway.wait_for_log(rf"backend web/{FIRST}:8080 is up again: connected, after")
@@ -113,7 +107,7 @@ class Health(case.Case):
         """Both are told, and drained stays drained; so does a check that a reload leaves alone."""
         offered = service("web", 80, FIRST, SECOND)
         with self.running(offered, web=[FIRST]) as lab:
-            self.wait_for(["up", "down"], self.states)
+            until("the states", self.states, ["up", "down"])
             self.running_gateway.command("drain", SECOND)
             said = self.backends()["web", SECOND]
             self.assertEqual((said["state"], said["health"]["state"]), ("drained", "down"))
@@ -122,12 +116,12 @@ class Health(case.Case):
             self.assertGreaterEqual(self.backends()["web", SECOND]["health"]["checks"], checks)
             self.running_gateway.command("drain", FIRST)
             self.end(FIRST)
-            self.wait_for("down", lambda: self.backends()["web", FIRST]["health"]["state"])
-            self.wait_for(False, lambda: self.running_gateway.status()["vips"][0]["served"], "drained ones that are down serve nobody")
+            until("the state", lambda: self.backends()["web", FIRST]["health"]["state"], "down")
+            until("nobody to serve", lambda: self.running_gateway.status()["vips"][0]["served"], False)  # drained ones that are down
             self.begin(lab, FIRST)
             self.running_gateway.command("undrain", FIRST)
             self.running_gateway.command("undrain", SECOND)
-            self.wait_for(["up", "down"], self.states)
+            until("the states", self.states, ["up", "down"])
             self.assertEqual(served_by(lab), {FIRST})
             self.running_gateway.reload(config.configuration(workers=2, offered=[{**offered, "health": "none"}]), "reloaded")
             self.assertEqual(self.states(), ["up", "up"], "nothing is known of it any more")
@@ -139,7 +133,7 @@ class Health(case.Case):
         offered = service("web", 80, FIRST, SECOND, health={"interval": "3s", "timeout": "3s", "fall": 1})
         with self.running(offered, web=[FIRST, SECOND]) as lab:
             lab.hosts[SECOND].run("nft", "add table ip dead; add chain ip dead in { type filter hook input priority 0; policy drop; }")
-            self.wait_for(["up", "down"], self.states)
+            until("the states", self.states, ["up", "down"])
 
             def begins():
                 self.assertEqual(self.states(), ["up", "down"])
@@ -153,14 +147,14 @@ class Health(case.Case):
             self.running_gateway.kill()
             lab.hosts[SECOND].run("nft", "delete table ip dead")
             self.running_gateway.start()
-            self.wait_for(["up", "up"], self.states, "the first passed check is enough", patience=2)
+            until("the first passed check, which is enough,", self.states, ["up", "up"], patience=2.5)
 
     @case.vipgate_only
     def test_what_clients_meet_speeds_it_up(self):
         with self.running(service("web", 80, FIRST, SECOND, health={"interval": "10m", "fall": 2}), web=[FIRST, SECOND]) as lab:
-            self.wait_for(True, lambda: all(one["health"]["checks"] for one in self.backends().values()), patience=30)
+            self.wait_for_check()
             self.end(SECOND)
-            self.wait_for({FIRST}, lambda: served_by(lab, 4), "clients are refused")
+            until("clients that are refused", lambda: served_by(lab, 4), {FIRST})
             self.assertEqual(self.states(), ["up", "down"])
 
     @case.vipgate_only
@@ -175,21 +169,23 @@ class Health(case.Case):
                 return lab.client.run("ping", "-c", 1, "-W", 1, VIP, check=False).returncode == 0
 
             self.wait_for_check()
-            self.assertTrue(announced() and answers_ping())
+            self.assertTrue(announced())
+            until("an answer to ping", answers_ping)
             self.end(FIRST)
-            self.wait_for(["down", "up"], self.states)
-            self.assertTrue(announced() and answers_ping(), "one is left")
+            until("the states", self.states, ["down", "up"])
+            self.assertTrue(announced(), "one is left")
+            until("an answer to ping", answers_ping)
             self.end(SECOND)
-            self.wait_for(False, announced, "announced")
+            until("the announcement's end", announced, False)
             self.assertEqual(self.states(), ["down", "down"])
-            self.assertEqual(lab.client.run("curl", "-sS", "-m", 3, URL, check=False).returncode, REFUSED)
+            self.assertEqual(lab.client.run("curl", "-sS", "-m", 20, URL, check=False).returncode, REFUSED)
             self.assertFalse(answers_ping())
             self.assertEqual(self.running_gateway.command("status", "--quiet").returncode, 1)
             self.assertEqual(self.running_gateway.status()["counters"]["reasons"]["no_backend"], 1)
             self.begin(lab, SECOND)
-            self.wait_for(True, announced, "announced")
+            until("the announcement", announced)
             self.assertEqual(served_by(lab, 4), {SECOND}, "from the first one on")
-            self.assertTrue(answers_ping())
+            until("an answer to ping", answers_ping)
 
     @case.vipgate_only
     def test_checks_of_each_kind(self):
@@ -225,10 +221,10 @@ class Health(case.Case):
                 for name, switch in switches.items():
                     switch(False)
                     expected = {other: ["down" if other == name else "up"] for other in switches}
-                    self.wait_for(expected, lambda: {one: self.states(one) for one in switches}, name)
-                    self.assertEqual(self.backends()[name, FIRST]["health"]["result"], reasons[name])
+                    until(name, lambda: {one: self.states(one) for one in switches}, expected)
+                    until(name, lambda: self.backends()[name, FIRST]["health"]["result"], reasons[name])
                     switch(True)
-                    self.wait_for(["up"], lambda: self.states(name), name)
+                    until(name, lambda: self.states(name), ["up"])
 
     @case.vipgate_only
     def test_fault8_a_backend_flaps(self):
@@ -244,7 +240,7 @@ class Health(case.Case):
                     time.sleep(0.5)
                     host.run("nft", "flush chain ip flap in")
                     time.sleep(0.5)
-                self.wait_for("held", lambda: self.backends()["web", SECOND]["health"]["state"])
+                until("the state", lambda: self.backends()["web", SECOND]["health"]["state"], "held")
                 self.assertEqual(self.states(), ["up", "down"])
                 self.assertEqual(served_by(lab), {FIRST})
             lines = [line for line in self.running_gateway.log()[said:].splitlines() if "backend" in line]
@@ -285,7 +281,7 @@ class Health(case.Case):
                 reset.settimeout(PATIENCE)
                 with self.assertRaises(ConnectionResetError):
                     reset.recv(1)
-                self.wait_for(["down"], lambda: self.states("kept"))
+                until("the state", lambda: self.states("kept"), ["down"])
                 self.assertIn("no connection after 200ms", self.backends()["kept", FIRST]["health"]["result"])
                 lab.hosts[FIRST].run("nft", "delete table ip dead")
                 kept.sendall(b"GET / HTTP/1.0\r\n\r\n")

@@ -23,7 +23,7 @@ class Host(case.Case):
             answer = lab.gateway.run("dig", "+short", f"@{VIP}", "who.vip.example", "TXT").stdout
             self.assertEqual(answer.strip(), f'"dnsmasq on {HOSTS["host4"]}"')
             clients.echo(lab.gateway, VIP, 7, range(1, 1473, 7))
-            lab.gateway.run("ping", "-c", 1, "-W", 2, VIP)
+            lab.gateway.run("ping", "-c", 3, "-i", 0.2, VIP)
 
     def test_masquerade(self):
         self.use_the_vip()
@@ -36,7 +36,7 @@ class Host(case.Case):
 
     def test_closed_port_is_refused(self):
         with self.network() as lab:
-            self.assertEqual(lab.gateway.run("curl", "-m", 3, f"http://{VIP}:81/", check=False).returncode, 7)
+            self.assertEqual(lab.gateway.run("curl", "-m", 20, f"http://{VIP}:81/", check=False).returncode, 7)
 
 
 if __name__ == "__main__":

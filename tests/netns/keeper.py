@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 from lab import case, config, servers
 from lab.lab import HOSTS, VIP, Lab
 from lab.vipgate import Vipgate
+from lab.waiting import until
 
 NULL, TUN = (1, 3), (10, 200)  # Linux, Documentation/admin-guide/devices.txt
 ECHO = config.service("echo", 7, HOSTS["host4"], protocol="udp")
@@ -36,10 +37,7 @@ def keepers(lab):
 
 def keeper_of(lab):
     """The one that there is, as soon as it has its name."""
-    deadline = time.monotonic() + 10
-    while not (found := keepers(lab)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    (keeper,) = found
+    (keeper,) = until("a keeper", lambda: keepers(lab))
     return keeper
 
 
@@ -51,7 +49,7 @@ def carrier(lab):
 def udp_socket(namespace):
     with namespace.entered():
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    udp.settimeout(3)
+    udp.settimeout(20)
     udp.connect((VIP, 7))
     return udp
 
@@ -82,7 +80,7 @@ class Keeper(case.Case):
                     with contextlib.suppress(TimeoutError):
                         while client.recv(16):
                             pass
-                    client.settimeout(3)
+                    client.settimeout(20)
                 self.assertEqual(self.held_by(lab, keeper), [NULL] * 3 + [TUN] * 3)
             self.assertEqual(keepers(lab), [], "it leaves with a gateway that ends in order")
 

@@ -5,18 +5,17 @@ import contextlib
 import os
 import socket
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../tools"))
 
 from lab import case, config, kernel, servers
 from lab.lab import HOSTS, Lab
 from lab.vipgate import Vipgate
+from lab.waiting import until
 
 VIP = "198.51.100.10"  # in the client's own network
 MASQUERADE = "10.0.0.250"  # in the backends' own network
 HOST2 = HOSTS["host2"]
-PATIENCE = 20  # seconds
 
 
 def configuration(vip_on=("public",), masquerade_on=("private",)):
@@ -57,12 +56,6 @@ class Lan(case.Case):
         known = namespace.run("ip", "neigh", "show", address).stdout.split()
         return known[known.index("lladdr") + 1] if "lladdr" in known else ""
 
-    def wait_until(self, what, condition):
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            self.assertLess(time.monotonic(), deadline, what)
-            time.sleep(0.05)
-
     @case.vipgate_only
     def test_neighbours_reach_the_vip(self):
         with self.lan() as lab:
@@ -71,7 +64,7 @@ class Lan(case.Case):
                 self.assert_served(lab)
                 self.assertEqual(self.neighbour(lab.client, VIP), mac_of(lab.gateway, "public"))
                 self.assertEqual(self.neighbour(lab.hosts[HOST2], MASQUERADE), mac_of(lab.gateway, "private"))
-                lab.client.run("ping", "-c", 1, "-W", 3, VIP)
+                lab.client.run("ping", "-c", 3, "-i", 0.2, VIP)
             lab.client.ip("neigh flush all")
             self.assertNotEqual(self.fetch(lab, 2).returncode, 0, "nobody answers for it any more")
 
@@ -82,7 +75,7 @@ class Lan(case.Case):
             lab.client.ip(f"neigh replace {VIP} lladdr 02:00:00:00:00:99 dev eth0 nud stale")
             with self.gateway(lab, configuration()):
                 own = mac_of(lab.gateway, "public")
-                self.wait_until("the client heard of it", lambda: self.neighbour(lab.client, VIP) == own)
+                until("the client heard of it", lambda: self.neighbour(lab.client, VIP) == own)
                 self.assert_served(lab)
 
     @case.vipgate_only
@@ -118,7 +111,7 @@ class Lan(case.Case):
             host.run(sys.executable, "-c", ANNOUNCE, MASQUERADE)
             gateway.wait_for_log(f"warning: somebody else uses {MASQUERADE} on private \\({mac_of(host, 'eth0')}\\)", said)
             own = mac_of(lab.gateway, "private")
-            self.wait_until("the backend knows better", lambda: self.neighbour(lab.hosts[HOST2], MASQUERADE) == own)
+            until("the backend knows better", lambda: self.neighbour(lab.hosts[HOST2], MASQUERADE) == own)
             self.assert_served(lab)
 
     @case.vipgate_only

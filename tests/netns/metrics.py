@@ -7,17 +7,16 @@ import os
 import re
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../tools"))
 
 from lab import REPOSITORY, case, config, servers
 from lab.lab import HOSTS, VIP, Lab
 from lab.namespace import stop
+from lab.waiting import until
 
 HTTP, PROMETHEUS = "127.0.0.1:9860", "127.0.0.1:9090"
 REQUESTS = 30
-PATIENCE = 30  # seconds until a scrape must have come
 DASHBOARD = os.path.join(REPOSITORY, "tools/grafana/vipgate.json")
 VARIABLES = {"$__rate_interval": "10s", "$instance": ".*", "$vip": ".*", "$service": ".*"}  # of the dashboard, as Grafana replaces them
 
@@ -56,14 +55,12 @@ class Prometheus:
 
     def wait_for(self, query, value):
         """Until the query's first result is that value."""
-        deadline = time.monotonic() + PATIENCE
-        found = None
-        while found != value:
-            if time.monotonic() > deadline:
-                raise AssertionError(f"{query} is {found}, not {value}")
-            time.sleep(0.2)
+
+        def first():
             results = self.results(query)
-            found = float(results[0]["value"][1]) if results else None
+            return float(results[0]["value"][1]) if results else None
+
+        until(query, first, value)
 
 
 def queries():
@@ -98,10 +95,10 @@ class Metrics(case.Case):
     def test_prometheus_sees_the_traffic(self):
         with self.running() as (lab, gateway), Prometheus(lab) as prometheus:
             for _ in range(REQUESTS):
-                lab.client.run("curl", "-sS", "-m", 3, f"http://{VIP}/")
+                lab.client.run("curl", "-sS", "-m", 20, f"http://{VIP}/")
             prometheus.wait_for('vipgate_backend_flows_opened_total{service="web"}', REQUESTS)
             prometheus.wait_for('vipgate_backend_up{service="web"}', 1)
-            lab.client.run("curl", "-sS", "-m", 3, f"http://{VIP}:81/", check=False)
+            lab.client.run("curl", "-sS", "-m", 20, f"http://{VIP}:81/", check=False)
             prometheus.wait_for('vipgate_refused_packets_total{reason="no_service"}', 1)
             lab.hosts[HOSTS["host2"]].ip("link set eth0 down")
             prometheus.wait_for('vipgate_backend_up{service="web"}', 0)
@@ -112,14 +109,15 @@ class Metrics(case.Case):
     @case.vipgate_only
     def test_every_panel_of_the_dashboard_has_data(self):
         with self.running() as (lab, _), Prometheus(lab) as prometheus:
-            lab.client.run("curl", "-sS", "-m", 3, f"http://{VIP}/")
+            lab.client.run("curl", "-sS", "-m", 20, f"http://{VIP}/")
             waiting = queries()
             self.assertGreater(len(waiting), 30)
-            deadline = time.monotonic() + PATIENCE
-            while waiting and time.monotonic() < deadline:
-                time.sleep(0.5)
-                waiting = [query for query in waiting if not self.has_data(prometheus, *query)]
-            self.assertEqual(waiting, [])
+
+            def without_data():
+                waiting[:] = (query for query in waiting if not self.has_data(prometheus, *query))
+                return waiting
+
+            until("data in each panel", without_data, [])
 
     def has_data(self, prometheus, title, expression, legend):
         """Also: what the legend names are labels of it."""

@@ -8,13 +8,13 @@ import re
 import socket
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../tools"))
 
 from lab import case, config, servers
 from lab.lab import HOSTS, VIP, Lab
 from lab.vipgate import binary
+from lab.waiting import until
 
 HOST2, HOST3, HOST4 = HOSTS["host2"], HOSTS["host3"], HOSTS["host4"]
 DONE, FAILED, WRONG_INPUT = 0, 1, 2  # exit codes
@@ -34,21 +34,13 @@ def settings(**control):
 
 def who_serves(lab, count=8):
     """The backends that answer so many connections, one after the other."""
-    answers = (lab.client.run("curl", "-sS", "-m", 3, f"http://{VIP}/").stdout for _ in range(count))
+    answers = (lab.client.run("curl", "-sS", "-m", 20, f"http://{VIP}/").stdout for _ in range(count))
     return [re.search("on ([0-9.]+):", answer)[1] for answer in answers]
 
 
 def ask_on(connection):
     connection.sendall(b"GET / HTTP/1.1\r\nHost: vip\r\n\r\n")
     return connection.recv(4096)
-
-
-def eventually(what, ready):
-    deadline = time.monotonic() + 60
-    while not ready():
-        if time.monotonic() > deadline:
-            raise AssertionError(what)
-        time.sleep(0.05)
 
 
 def as_user(*words, user=NOBODY, group=NOBODY, groups=None):
@@ -168,7 +160,7 @@ class Operate(case.Case):
                     sender.bind(("", 20000 + port))
                     sender.sendto(b"?", (VIP, 7))
             opened = self.connections(lab, stack)
-            eventually("all flows", lambda: gateway.status()["flows"]["now"] >= count)
+            until("all flows", lambda: gateway.status()["flows"]["now"] >= count)
             with lab.gateway.start(binary(), "flows", "--end", "--protocol", "udp", "--json", "--config", gateway.config_path,
                                    stdout=subprocess.PIPE) as ending:
                 while ending.poll() is None:
@@ -224,8 +216,9 @@ class Operate(case.Case):
     @contextlib.contextmanager
     def stalling(self, lab, path, user, count, says):
         """So many connections to the socket, as a user; each has said something and says no more. Ends with them closed."""
-        script = (f"import socket, sys\nclients = []\nfor _ in range({count}):\n"
-                  f"    one = socket.socket(socket.AF_UNIX)\n    one.connect({path!r})\n    one.sendall({says!r})\n    clients.append(one)\n"
+        script = (f"import contextlib, socket, sys\nclients = []\nfor _ in range({count}):\n"
+                  f"    one = socket.socket(socket.AF_UNIX)\n    one.connect({path!r})\n    clients.append(one)\n"
+                  f"    with contextlib.suppress(BrokenPipeError):\n        one.sendall({says!r})\n"
                   f"print('ready', flush=True)\nsys.stdin.read()\n")
         with lab.gateway.start(*as_user("/usr/bin/python3", "-c", script, **user), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             self.assertEqual(process.stdout.readline(), b"ready\n")
@@ -275,13 +268,13 @@ class Operate(case.Case):
                     return True
 
             slow.sendall(b"GET /v1/status HTTP/1.1\r\nX-Slow: ")
-            eventually("it is served for ever", is_let_go)
+            until("it is served for ever", is_let_go)
 
     @case.vipgate_only
     def test_parts_of_the_status(self):
         with self.running() as (lab, gateway):
             who_serves(lab, 2)
-            lab.client.run("curl", "-sS", "-m", 3, f"http://{VIP}:81/", check=False)
+            lab.client.run("curl", "-sS", "-m", 20, f"http://{VIP}:81/", check=False)
 
             def get(path):
                 socket_ = lab.path("state/control.sock")
@@ -333,11 +326,10 @@ class Operate(case.Case):
         with self.running() as (lab, gateway):
             self.said(gateway, "drain", HOST3)
             self.assertNotIn("\x1b", self.said(gateway, "status"))
-            words = f"ip netns exec {lab.gateway.name} {binary()} status --config {gateway.config_path}"
 
             def at_a_terminal(**environment):
-                return subprocess.run(["script", "-qec", words, "/dev/null"], capture_output=True, timeout=20, check=True,
-                                      env={**os.environ, "TERM": "xterm", **environment}).stdout.decode()
+                return lab.gateway.at_terminal(binary(), "status", "--config", gateway.config_path,
+                                               env={**os.environ, "TERM": "xterm", **environment}).stdout
 
             seen = at_a_terminal()
             self.assertIn("\x1b[32mup\x1b[0m", seen)

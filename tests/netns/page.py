@@ -6,16 +6,15 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../tools"))
 
 from lab import case, config, servers
 from lab.lab import HOSTS, VIP, Lab
+from lab.waiting import until
 
 HTTP = "127.0.0.1:9860"
 HOST2, HOST3 = HOSTS["host2"], HOSTS["host3"]
-PATIENCE = 20  # seconds until the page must show what is so
 DRIVER = "http://127.0.0.1:9515"
 LOUD = ("SEVERE", "WARNING")  # of the browser's log
 MANY = 50
@@ -83,11 +82,8 @@ def browser(lab):
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = lab.gateway.start("chromedriver", "--port=9515", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     with lab.gateway.entered():
-        deadline = time.monotonic() + PATIENCE
-        while lab.gateway.run("curl", "-sS", f"{DRIVER}/status", check=False).returncode != 0:
-            if time.monotonic() > deadline or driver.poll() is not None:
-                raise AssertionError("chromedriver does not answer")
-            time.sleep(0.1)
+        until("chromedriver", lambda: driver.poll() is not None or
+              lab.gateway.run("curl", "-sS", f"{DRIVER}/status", check=False).returncode == 0)
         page = webdriver.Remote(ChromiumRemoteConnection(DRIVER, "goog", "chrome"), options=options)
         try:
             yield page
@@ -130,14 +126,6 @@ def many_services():
 
 
 class Page(case.Case):
-    def wait_for(self, what, look):
-        deadline = time.monotonic() + PATIENCE
-        while not (found := look()):
-            if time.monotonic() > deadline:
-                self.fail(f"the page does not show {what}")
-            time.sleep(0.1)
-        return found
-
     @case.vipgate_only
     def test_it_shows_what_happens(self):
         with Lab() as lab:
@@ -150,26 +138,26 @@ class Page(case.Case):
                     return page.find_element("id", name).text
 
                 names = [f"web/{HOST2}:8080", f"web/{HOST3}:8080"]
-                self.wait_for("both backends up", lambda: rows(page) == dict.fromkeys(names, "up"))
-                self.wait_for("no traffic", lambda: text("opened") == "0")
+                until("both backends up", lambda: rows(page) == dict.fromkeys(names, "up"))
+                until("no traffic", lambda: text("opened") == "0")
                 traffic = lab.client.start(
                     "sh", "-c", f"while :; do curl -sS -m 3 -o /dev/null http://{VIP}/; curl -sS -m 1 http://{VIP}:81/; done",
                     stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-                self.wait_for("new flows", lambda: text("opened") not in ("0", "–"))
-                self.wait_for("the reason of refusals", lambda: "no_service" in text("refusals"))
+                until("new flows", lambda: text("opened") not in ("0", "–"))
+                until("the reason of refusals", lambda: "no_service" in text("refusals"))
                 self.assertIn("no service on this port of the VIP", text("refusals"))
-                self.wait_for("the client", lambda: "198.51.100.7" in text("clients"))
-                self.wait_for("the backend's traffic", lambda: of_row(page, names[1], "row.querySelector('.bits').textContent") != "0")
-                self.wait_for("a line with traffic", lambda: page.execute_script("return document.querySelectorAll('.links .busy').length") >= 3)
+                until("the client", lambda: "198.51.100.7" in text("clients"))
+                until("the backend's traffic", lambda: of_row(page, names[1], "row.querySelector('.bits').textContent") != "0")
+                until("a line with traffic", lambda: page.execute_script("return document.querySelectorAll('.links .busy').length") >= 3)
                 curve = "row.querySelector('polyline').getAttribute('points')"
                 before = of_row(page, names[1], curve)
-                self.wait_for("a sparkline that moves", lambda: of_row(page, names[1], curve) != before)
+                until("a sparkline that moves", lambda: of_row(page, names[1], curve) != before)
 
                 gateway.command("drain", HOST3)
-                self.wait_for("the drained backend", lambda: rows(page)[names[1]] == "drained")
+                until("the drained backend", lambda: rows(page)[names[1]] == "drained")
                 gateway.command("undrain", HOST3)
                 lab.hosts[HOST2].ip("link set eth0 down")
-                self.wait_for("the dead backend", lambda: rows(page)[names[0]] == "down")
+                until("the dead backend", lambda: rows(page)[names[0]] == "down")
                 self.assertEqual(of_row(page, names[0], "getComputedStyle(row.querySelector('.state')).color"), "rgb(179, 38, 30)")
                 self.assertIn("1 down: " + names[0], text("sum"))
                 self.assertIn("1 not up", page.title)
@@ -177,7 +165,7 @@ class Page(case.Case):
 
                 page.find_element("name", "service").send_keys("web")
                 page.find_element("name", "address").send_keys(f"{HOST3}\n")
-                self.wait_for("flows that were looked for", lambda: "flow" in text("found") and text("found") != "no such flow")
+                until("flows that were looked for", lambda: "flow" in text("found") and text("found") != "no such flow")
                 self.assertIn(f"{HOST3}:8080", text("found-rows"))
                 if "PAGE_SCREENSHOT" in os.environ:
                     page.save_screenshot(os.environ["PAGE_SCREENSHOT"])
@@ -193,10 +181,10 @@ class Page(case.Case):
             servers.web(lab, HOST3)
             with self.gateway(lab, settings()), browser(lab) as page:
                 page.get(f"http://{HTTP}/")
-                self.wait_for("a backend that is down", lambda: rows(page).get(f"web/{HOST2}:8080") == "down")
-                lab.client.run("curl", "-sS", "-m", 3, f"http://{VIP}/")
-                lab.client.run("curl", "-sS", "-m", 3, f"http://{VIP}:81/", check=False)
-                self.wait_for("the client", lambda: "198.51.100.7" in page.find_element("id", "clients").text)
+                until("a backend that is down", lambda: rows(page).get(f"web/{HOST2}:8080") == "down")
+                lab.client.run("curl", "-sS", "-m", 20, f"http://{VIP}/")
+                lab.client.run("curl", "-sS", "-m", 20, f"http://{VIP}:81/", check=False)
+                until("the client", lambda: "198.51.100.7" in page.find_element("id", "clients").text)
                 for scheme in ("light", "dark"):
                     prefer(page, prefers_color_scheme=scheme)
                     self.assertEqual(page.execute_script(FAINT, AA), [], scheme)
@@ -234,10 +222,10 @@ class Page(case.Case):
         of_row(page, name, "row.querySelector('button').focus()")
         curve = "row.querySelector('polyline').getAttribute('points')"
         before = of_row(page, name, curve)
-        self.wait_for("a later look", lambda: of_row(page, name, curve) != before)
+        until("a later look", lambda: of_row(page, name, curve) != before)
         self.assertTrue(of_row(page, name, "document.activeElement === row.querySelector('button')"))
         page.switch_to.active_element.send_keys(Keys.ENTER)
-        self.wait_for("the backend's flows", lambda: "flow" in page.find_element("id", "found").text)
+        until("the backend's flows", lambda: "flow" in page.find_element("id", "found").text)
         self.assertEqual(page.find_element("name", "backend").get_attribute("value"), f"{HOST3}:8080")
 
     @case.vipgate_only
@@ -245,28 +233,28 @@ class Page(case.Case):
         with Lab() as lab, self.gateway(lab, many_services()), browser(lab) as page:
             page.get(f"http://{HTTP}/")
             shown = "return Array.from(document.querySelectorAll('.service h4'), name => name.textContent)"
-            self.wait_for("all services", lambda: len(page.execute_script(shown)) == MANY)
+            until("all services", lambda: len(page.execute_script(shown)) == MANY)
             self.assertEqual(rows(page), {}, "backends are folded")
             for width in (1280, 360):
                 widen(page, width)
                 self.assertLessEqual(page.execute_script("return document.documentElement.scrollWidth"), width)
             page.find_element("id", "filter").send_keys("8007")
-            self.wait_for("the one that is looked for", lambda: page.execute_script(shown) == ["service7"])
+            until("the one that is looked for", lambda: page.execute_script(shown) == ["service7"])
             self.assertEqual(page.find_element("id", "shown").text, f"1 of {MANY} services")
             page.find_element("css selector", ".fold").click()
-            self.wait_for("its backends", lambda: list(rows(page)) == [f"service7/{HOST2}:8080", f"service7/{HOST3}:8080"])
+            until("its backends", lambda: list(rows(page)) == [f"service7/{HOST2}:8080", f"service7/{HOST3}:8080"])
             page.find_element("id", "troubled").click()
-            self.wait_for("none, as all are well", lambda: page.execute_script(shown) == [])
+            until("none, as all are well", lambda: page.execute_script(shown) == [])
 
     @case.vipgate_only
     def test_it_says_when_nobody_answers(self):
         with Lab() as lab, self.gateway(lab, settings()) as gateway, browser(lab) as page:
             page.get(f"http://{HTTP}/")
-            self.wait_for("the VIP", lambda: VIP in page.find_element("id", "vips").text)
+            until("the VIP", lambda: VIP in page.find_element("id", "vips").text)
             gateway.stop()
-            self.wait_for("trouble", lambda: "no answer" in page.find_element("id", "trouble").text)
+            until("trouble", lambda: "no answer" in page.find_element("id", "trouble").text)
             gateway.start()
-            self.wait_for("no more trouble", lambda: page.find_element("id", "trouble").text == "")
+            until("no more trouble", lambda: page.find_element("id", "trouble").text == "")
 
 
 if __name__ == "__main__":

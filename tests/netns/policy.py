@@ -2,6 +2,7 @@
 """Who may use a service, how much of it, and in what segments: allow, deny, limits, mss."""
 
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 
 from lab import capture, case, clients, config, files, packet, servers
 from lab.lab import CLIENT, GATEWAY_PUBLIC, HOSTS, VIP
+from lab.waiting import until
 
 OTHER = "198.51.100.8"  # a second address of the client
 HOST2 = HOSTS["host2"]
@@ -24,7 +26,7 @@ def second_address(lab):
 
 def served(namespace, address=CLIENT, path="/"):
     """Whether a request from one of the client's addresses is answered."""
-    command = ("curl", "-sS", "-o", "/dev/null", "-m", 3, "--interface", address, f"{URL}{path}")
+    command = ("curl", "-sS", "-o", "/dev/null", "-m", 20, "--interface", address, f"{URL}{path}")
     return namespace.run(*command, check=False).returncode == 0
 
 
@@ -66,7 +68,7 @@ class Policy(case.Case):
 
             def begin():
                 """A download of some four seconds; whether its first bytes came."""
-                command = ("curl", "-sS", "--connect-timeout", 2, "-m", 30, f"{URL}/file?rate=1m")
+                command = ("curl", "-sS", "--connect-timeout", 20, "-m", 60, f"{URL}/file?rate=1m")
                 child = lab.client.start(*command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
                 return child, bool(child.stdout.peek(1))
 
@@ -85,36 +87,30 @@ class Policy(case.Case):
             connections = []
             with lab.client.entered():
                 for address in (CLIENT, OTHER, CLIENT):
-                    connections.append(socket.create_connection((VIP, 80), 2, (address, 0)))
+                    connections.append(socket.create_connection((VIP, 80), 20, (address, 0)))
             self.assertFalse(served(lab.client))
             self.assertFalse(served(lab.client, OTHER))
             connections.pop().close()
-            time.sleep(0.5)
-            self.assertTrue(served(lab.client))
+            until("room", lambda: served(lab.client))
             for connection in connections:
                 connection.close()
 
     @case.vipgate_only
     def test_new_per_second(self):
         with self.web(limits={"new_per_second": 5}) as lab:
-            opened, connections = 0, []
+            began = time.monotonic()
             with lab.client.entered():
-                for _ in range(50):
-                    connections.append(socket.socket())
-                    connections[-1].setblocking(False)
-                    connections[-1].connect_ex((VIP, 80))
-            time.sleep(0.5)
+                connections = [socket.socket() for _ in range(50)]
             for connection in connections:
-                try:
-                    connection.getpeername()
-                    opened += 1
-                except OSError:
-                    pass  # refused, or not answered yet
+                connection.setblocking(False)
+                connection.connect_ex((VIP, 80))
+            until("all answers", lambda: len(select.select([], connections, [], 0)[1]), len(connections))
+            opened = sum(connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0 for connection in connections)
+            for connection in connections:
                 connection.close()
             self.assertGreaterEqual(opened, 5)
-            self.assertLessEqual(opened, 10)
-            time.sleep(2)
-            self.assertTrue(served(lab.client))
+            self.assertLessEqual(opened, 6 + 5 * (time.monotonic() - began))
+            until("another turn", lambda: served(lab.client))
 
     def offers(self, lab):
         """The MSS in the SYN that the backend sees, and in the SYN/ACK that the client sees."""

@@ -131,9 +131,8 @@ class Questions(case.Case):
             row = re.search(rf"web/{HOST2}:8080 +up +\S+ +([0-9.]+)( k)? ", said)
             self.assertTrue(row, said)
             self.assertGreater(float(row[1]), 0, said)
-            words = f"ip netns exec {lab.gateway.name} {binary()} top --interval 0.2 --config {gateway.config_path}"
-            watched = subprocess.run(["script", "-qec", words, "/dev/null"], input=b"n/dns\nq", capture_output=True, timeout=20,
-                                     check=True).stdout.decode()
+            watched = lab.gateway.at_terminal(binary(), "top", "--interval", 0.2, "--config", gateway.config_path,
+                                              input="n/dns\nq").stdout
             self.assertIn("\x1b[?1049h", watched, "it is a terminal")
             self.assertIn("filter: dns", watched)
             self.assertTrue(watched.rstrip().endswith("\x1b[?1049l"), "as it was before")

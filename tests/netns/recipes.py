@@ -47,7 +47,7 @@ def container():
 
 class Recipes(case.Case):
     def get(self, namespace, url, *options):
-        return namespace.run("curl", "-sS", "-m", 5, *options, url, check=False).stdout.strip()
+        return namespace.run("curl", "-sS", "-m", 20, *options, url, check=False).stdout.strip()
 
     def greeted(self, namespace, url, server, patience=PATIENCE):
         """Until the server greets; it returns whom."""
@@ -58,7 +58,7 @@ class Recipes(case.Case):
         return said.rpartition(" ")[2]
 
     def refused(self, namespace, url):
-        return namespace.run("curl", "-sS", "-m", 3, url, check=False).returncode == 7
+        return namespace.run("curl", "-sS", "-m", 20, url, check=False).returncode == 7
 
     @case.vipgate_only
     def test_web_mail_ftp(self):

@@ -19,7 +19,7 @@ SERVICES = case.scaled(10_000)
 RELOADS = 8
 RATE = 8 << 20  # bytes a second
 EVERY = 0.001  # seconds between datagrams
-LOST = 1.0  # seconds until a datagram is given up
+LOST = 10.0  # seconds until a datagram is given up
 
 
 def configuration(variant):
@@ -70,7 +70,7 @@ class Reload(case.Case):
         with Lab() as lab:
             servers.web(lab)
             servers.echo(lab)
-            digest = files.write_random(f"{lab.path('www')}/file", RATE * (RELOADS + 8))
+            digest = files.write_random(f"{lab.path('www')}/file", RATE * (3 * RELOADS + 8))
             with self.gateway(lab, configuration(0)) as gateway:
                 # Written beforehand: while Python makes JSON none of its threads runs, and the datagrams would wait for that.
                 texts = [json.dumps(config.placed(lab, configuration(variant))) for variant in (0, 1)]

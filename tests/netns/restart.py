@@ -25,6 +25,7 @@ from lab import REPOSITORY, case, clients, config, files, kernel, servers
 from lab.lab import CLIENT, HOSTS, MASQUERADE, VIP, Lab
 from lab.namespace import stop
 from lab.vipgate import Vipgate, binary
+from lab.waiting import until
 
 case.PROGRAMS = (*case.PROGRAMS, "vsftpd")
 
@@ -272,10 +273,7 @@ class Restart(case.Case):
             servers.web(lab)
             with open(lab.path("log"), "wb") as log:
                 gateway = lab.gateway.start(*with_state_on_tmpfs(lab, "size=64m"), stderr=log)
-            deadline = time.monotonic() + 20
-            while "ready" not in said(lab):
-                self.assertLess(time.monotonic(), deadline, "it is not ready")
-                time.sleep(0.02)
+            until("the gateway", lambda: "ready" in said(lab))
             with self.assertRaises(OSError) as full, open(f"/proc/{gateway.pid}/root{lab.path('state')}/more", "wb", 0) as more:
                 while True:
                     more.write(bytes(1 << 16))

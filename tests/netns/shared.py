@@ -18,6 +18,7 @@ import mail
 import path_mtu
 from lab import case, clients, config, files, kernel, servers
 from lab.lab import CLIENT, GATEWAY_PUBLIC, HOSTS, Lab
+from lab.waiting import until
 from path_mtu import CLIENT_AWAY, NARROW, SERVER_AWAY, SERVER_ROUTER
 
 SHARED = GATEWAY_PUBLIC
@@ -58,11 +59,11 @@ def private_servers(lab):
 
 
 def greeting(namespace, url):
-    return namespace.run("curl", "-sS", "-m", 5, f"{url}/", check=False).stdout.partition(" greets ")[0]
+    return namespace.run("curl", "-sS", "-m", 20, f"{url}/", check=False).stdout.partition(" greets ")[0]
 
 
 def refused(namespace, port):
-    return namespace.run("curl", "-sS", "-m", 3, f"{URL}:{port}/", check=False).returncode == 7
+    return namespace.run("curl", "-sS", "-m", 20, f"{URL}:{port}/", check=False).returncode == 7
 
 
 class Shared(case.Case):
@@ -88,8 +89,8 @@ class Shared(case.Case):
                 prepare(lab)
             with self.gateway(lab, configuration(workers=workers, offload=offload, source=source)) as gateway:
                 self.everybody_is_served(lab)
+                until("packets that pass", lambda: gateway.status()["counters"]["actions"].get("pass", 0))
                 actions = gateway.status()["counters"]["actions"]
-                self.assertGreater(actions["pass"], 0)
                 self.assertEqual(actions.get("reply", 0), 0, "pings and closed ports are the host's")
 
                 digest = files.write_random(f"{lab.path('www')}/file", case.scaled(SIZE))
@@ -199,18 +200,12 @@ class Shared(case.Case):
             said = len(gateway.log())
             lab.gateway.ip("rule add pref 0 lookup local", "rule del pref 98 ipproto icmp")
             gateway.wait_for_log("removed again", said)
-            deadline = time.monotonic() + 10
-            while kernel.difference(running, kernel.snapshot(lab.gateway)) and time.monotonic() < deadline:
-                time.sleep(0.1)
-            self.assertEqual(kernel.difference(running, kernel.snapshot(lab.gateway)), "")
+            until("what there was", lambda: kernel.difference(running, kernel.snapshot(lab.gateway)), "")
 
     def test_an_interface_is_followed(self):
         """As DHCP and PPP bring addresses: none at first, then one, the same again, and another one."""
         def served(namespace, address):
-            deadline = time.monotonic() + 10
-            while greeting(namespace, f"http://{address}") != f"nginx on {HOSTS['host2']}:8080":
-                self.assertLess(time.monotonic(), deadline, address)
-                time.sleep(0.1)
+            until(address, lambda: greeting(namespace, f"http://{address}"), f"nginx on {HOSTS['host2']}:8080")
 
         other = "198.51.100.77"
         settings = configuration()
@@ -227,7 +222,7 @@ class Shared(case.Case):
 
                 slow = f"{URL}/file?rate={case.scaled(SIZE) // 4}"
                 with lab.client.start("curl", "-sS", "--fail", slow, stdout=subprocess.PIPE) as transfer:
-                    time.sleep(1)
+                    transfer.stdout.peek(1)
                     lab.gateway.ip(f"address del {SHARED}/24 dev public")
                     time.sleep(1.5)
                     lab.gateway.ip(f"address add {SHARED}/24 dev public")

@@ -15,6 +15,7 @@ from control import halted, thread_called
 from lab import REPOSITORY, case, config, files, servers
 from lab.lab import HOSTS, VIP, Lab
 from lab.vipgate import Vipgate, binary
+from lab.waiting import until
 from restart import RATE as TRANSFER_RATE, Curl
 
 HOST2, HOST4 = HOSTS["host2"], HOSTS["host4"]
@@ -24,7 +25,7 @@ SERVICES = [
     config.service("numbers", 9, HOST4, protocol="udp", source="preserve"),
     config.service("echo", 7, HOST4, protocol="udp"),
 ]
-RATE = case.scaled(20_000)  # datagrams per second
+RATE = case.scaled(10_000)  # datagrams per second, of which a queue holds those of a second
 FLOWS = 16
 TAKE_OVERS = 5
 QUEUE = 10_000  # packets
@@ -93,7 +94,7 @@ class Takeover(case.Case):
     def test_nothing_is_lost_or_overtaken(self):
         count = 2 * case.scaled(100)
         with self.running() as (lab, gateway):
-            digest = files.write_random(lab.path("www/file"), 800_000)
+            digest = files.write_random(lab.path("www/file"), 1_200_000)
             os.makedirs(lab.path("got"))
             names = [lab.path(f"got/{index}") for index in range(count)]
             ports = [80 + index % 2 for index in range(count)]
@@ -239,6 +240,7 @@ class Takeover(case.Case):
                 self.assertLess(time.monotonic() - began, 10)
             gateway.wait_for_log("refused")
             self.assertTrue(answers(lab))
+            until("the worker that goes on", lambda: not any(worker["stuck"] for worker in gateway.status()["workers"]))
             gateway.take_over()
             self.assertTrue(answers(lab))
 

@@ -81,7 +81,7 @@ class Traceroute(case.Case):
         for source in ("masquerade", "preserve"):
             with self.subTest(source=source), self.path(source=source):
                 for way in ("-T", "-U"):
-                    self.assertEqual(trace(self.client, VIP, way, "-p", 81, "-f", 5, "-w", 5, "-q", 1), [f"{VIP} !H"], way)
+                    self.assertEqual(trace(self.client, VIP, way, "-p", 81, "-f", 5, "-w", 20, "-q", 1), [f"{VIP} !H"], way)
 
     @case.vipgate_only
     def test_ends_at_a_vip_that_gives_out_ports(self):

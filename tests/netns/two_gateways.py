@@ -21,7 +21,7 @@ VIP = "198.51.100.10"  # in the client's own network
 MASQUERADE = "10.0.0.250"  # in the backends' own network
 HOST2 = HOSTS["host2"]
 EXAMPLES = os.path.join(REPOSITORY, "tools/examples")
-PATIENCE = 20  # seconds until things are as they should be
+PATIENCE = 90  # seconds until things are as they should be
 GOAL = 4  # seconds that a change may take, on a machine that does nothing else
 
 

@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import shlex
 import signal
 import socket
 import struct
@@ -63,6 +64,12 @@ class Namespace:
         """Runs a program in the namespace to its end."""
         with self.entered():
             return run(*command, **options)
+
+    def at_terminal(self, *command, **options):
+        """Runs a program whose output is a terminal."""
+        words = shlex.join(str(word) for word in command)
+        # The program that makes the terminal may leave before it has read all that was written last.
+        return self.run("script", "-qec", f"{words}; code=$?; sleep 1; exit $code", "/dev/null", **options)
 
     def start(self, *command, **options):
         """Starts a program in the namespace; it ends with the namespace or with this process. Call from the main thread."""

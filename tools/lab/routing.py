@@ -2,15 +2,13 @@
 
 import os
 import shutil
-import time
 
 from . import REPOSITORY
-from .namespace import LabError
+from .waiting import until
 
 _EXAMPLES = os.path.join(REPOSITORY, "tools/examples")
 _FRR = "/usr/lib/frr"
 _DAEMONS = ("zebra", "bfdd", "bgpd")  # in the order of their start
-_PATIENCE = 20  # seconds until a daemon must listen
 
 
 def _start(lab, namespace, name, *command):
@@ -47,11 +45,7 @@ def frr(lab):
 def _wait_for_vty(namespace, folder, daemon):
     """Waits until a daemon takes its configuration (vtysh passes over those that do not listen yet), and others' messages."""
     show = ("vtysh", "--config_dir", folder, "--vty_socket", folder, "-d", daemon, "-c", "show version")
-    deadline = time.monotonic() + _PATIENCE
-    while namespace.run(*show, check=False).returncode != 0:
-        if time.monotonic() > deadline:
-            raise LabError(f"{daemon} does not listen at {folder}")
-        time.sleep(0.05)
+    until(f"{daemon} to listen at {folder}", lambda: namespace.run(*show, check=False).returncode, 0)
 
 
 def log(lab):

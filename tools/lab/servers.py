@@ -4,21 +4,12 @@ import os
 import socket
 import sys
 import textwrap
-import time
 
 from .lab import HOSTS, VIP
 from .namespace import LabError
+from .waiting import until
 
 _LISTEN = "0A"  # TCP_LISTEN, as /proc has it
-_PATIENCE = 10  # seconds until a server must answer
-
-
-def _wait_until(what, ready):
-    deadline = time.monotonic() + _PATIENCE
-    while not ready():
-        if time.monotonic() > deadline:
-            raise LabError(f"{what} does not answer")
-        time.sleep(0.01)
 
 
 def _listeners(namespace, port):
@@ -40,7 +31,7 @@ def start(lab, host, name, *command, port):
     before = _listeners(host, port)
     with open(lab.path(f"{name}.log"), "ab") as log:
         child = host.start(*command, stdin=-3, stdout=log, stderr=log)
-    _wait_until(name, lambda: child.poll() is not None or _listeners(host, port) - before)
+    until(f"{name} to listen", lambda: child.poll() is not None or _listeners(host, port) - before)
     if child.poll() is not None:
         with open(lab.path(f"{name}.log"), errors="replace") as log:
             raise LabError(f"{name} ended: {log.read()[-500:]}")
@@ -132,7 +123,7 @@ def echo(lab, address=HOSTS["host4"], port=7):
             except OSError:
                 return False
 
-    _wait_until("the UDP echo server", answers)
+    until("the UDP echo server", answers)
     return child
 
 
