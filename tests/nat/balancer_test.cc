@@ -221,6 +221,24 @@ TEST(BalanceInput, backups_stand_in_while_no_other_takes_flows) {
   EXPECT_EQ(weights(), (Weights{0, 0, 0, 1})) << "weight 0 is no help either";
 }
 
+TEST(Balancer, foresees_what_the_client_alone_decides) {
+  const Loads loads = loads_for(200);
+  for (const std::size_t count : {1U, 3U, 200U}) {
+    const Balancer balancer(input_of(Balance::maglev, std::vector<std::uint32_t>(count, 2)));
+    for (const Endpoint& client : clients(100)) ASSERT_EQ(balancer.foresee(client), balancer.choose(client, loads));
+  }
+  for (const Balance balance : {Balance::round_robin, Balance::least_connections}) {
+    const Endpoint client = clients(1).front();
+    const Balancer balancer(input_of(balance, {1, 1}));
+    for (const unsigned turn : {0U, 1U, 0U, 1U}) {
+      EXPECT_EQ(balancer.foresee(client), std::nullopt) << "and no turn is taken";
+      EXPECT_EQ(balancer.choose(client, loads), turn);
+    }
+    EXPECT_EQ(Balancer(input_of(balance, {0, 1})).foresee(client), 1);
+    EXPECT_EQ(Balancer(input_of(balance, {0, 0})).foresee(client), std::nullopt);
+  }
+}
+
 TEST(Balancer, has_nobody_where_nobody_takes_flows) {
   for (const Balance balance : {Balance::maglev, Balance::round_robin, Balance::least_connections}) {
     EXPECT_FALSE(Balancer(input_of(balance, {})).choose({}, {}));

@@ -92,6 +92,14 @@ class Shard {
   Sharding sharding_;
 };
 
+TEST(MasqueradePort, the_first_is_foreseen) {
+  Shard shard(4096, 1);
+  for (std::uint32_t i = 0; i < 100; ++i) {
+    const SourceRequest request = Shard::request(Shard::client(i));
+    EXPECT_EQ(shard.choose(request)->port, first_masquerade_port(request, KeyedHash(1)));
+  }
+}
+
 TEST(MasqueradePort, all_1008_of_a_shard_serve_before_any_flow_is_refused) {
   Shard shard;
   std::set<std::uint16_t> used;
