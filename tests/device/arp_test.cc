@@ -5,7 +5,6 @@
 
 #include <chrono>
 #include <initializer_list>
-#include <optional>
 #include <vector>
 
 #include "device/netlink.h"
@@ -79,9 +78,9 @@ std::vector<ArpClaim> await_claims(ArpPort& port) {
 }
 
 /// What `hearer` hears when `port` asks who has kVip. A link that has just come up may lose a question.
-std::vector<ArpClaim> claims_of_question(ArpPort& port, ArpPort& hearer, std::optional<Ipv4Address> own) {
+std::vector<ArpClaim> claims_of_question(ArpPort& port, ArpPort& hearer) {
   for (int i = 0; i < 10; ++i) {
-    EXPECT_TRUE(port.ask("eth0", kVip, own).ok());
+    EXPECT_TRUE(port.ask("eth0", kVip, {}).ok());
     if (auto claims = await_claims(hearer); !claims.empty()) return claims;
   }
   return {};
@@ -92,7 +91,7 @@ NAMESPACE_TEST(ArpPort, others_hear_questions_and_announcements) {
   ArpPort port;
   ArpPort peer;
   ASSERT_TRUE(peer.ask("peer", Ipv4Address(0x0A000001), {}).ok());
-  EXPECT_THAT(claims_of_question(port, peer, {}), ElementsAre(ArpClaim{"peer", kVip, kMac, true}));
+  EXPECT_THAT(claims_of_question(port, peer), ElementsAre(ArpClaim{"peer", kVip, kMac, true}));
   ASSERT_TRUE(port.ask("eth0", kVip, Ipv4Address(0xC6336401)).ok());
   EXPECT_THAT(await_claims(peer), Contains(ArpClaim{"peer", kVip, kMac, true}));
   peer.wait(std::chrono::milliseconds(50));
@@ -109,7 +108,7 @@ NAMESPACE_TEST(ArpPort, a_host_that_has_the_address_answers) {
   shell("ip netns add " + other + "; ip link set peer netns " + other + "; ip -n " + other +
         " addr add 203.0.113.10/24 dev peer; ip -n " + other + " link set peer up");
   ArpPort port;
-  EXPECT_THAT(claims_of_question(port, port, {}), Contains(ArpClaim{"eth0", kVip, kPeerMac, false}));
+  EXPECT_THAT(claims_of_question(port, port), Contains(ArpClaim{"eth0", kVip, kPeerMac, false}));
   shell("ip netns delete " + other);
 }
 
