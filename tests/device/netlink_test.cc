@@ -4,12 +4,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "device/lock.h"
 #include "namespace.h"
 
 namespace vipgate {
@@ -38,6 +41,19 @@ void make_devices() {
   shell("ip link add eth1 mtu 1400 txqueuelen 77 type veth peer name peer1");
   shell("ip link add br0 type bridge; ip link set peer1 master br0; ip link set eth1 up");
   shell("ip addr add 10.0.0.1/24 dev eth1; ip addr add 10.9.0.1 peer 10.9.0.2/32 dev eth1");
+}
+
+NAMESPACE_TEST(Netlink, a_lock_is_waited_for_whose_holder_lets_go) {
+  const auto kernel = open_kernel();
+  absl::StatusOr<UniqueFd> held = take_namespace_lock("protocol/86");
+  ASSERT_TRUE(held.ok()) << held.status();
+  EXPECT_TRUE(absl::IsAlreadyExists(kernel->lock("protocol/86").status())) << "but not for ever";
+  std::thread ending([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    held->reset();
+  });
+  EXPECT_TRUE(kernel->lock("protocol/86").ok());
+  ending.join();
 }
 
 NAMESPACE_TEST(Netlink, lists_links_with_kind_and_master) {
